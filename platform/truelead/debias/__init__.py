@@ -1,0 +1,1 @@
+"""Severity of illness, backdoor adjustment, and causal diagnostics."""

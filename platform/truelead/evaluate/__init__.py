@@ -1,0 +1,1 @@
+"""Metrics, test suites and the report."""

@@ -1,0 +1,1 @@
+"""ECG encoder, projector, language model, and the model composed of them."""

@@ -1,0 +1,1 @@
+"""Wire schema, application and batched inference on Ray Serve."""

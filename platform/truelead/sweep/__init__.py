@@ -1,0 +1,1 @@
+"""Search spaces, the objective, and the Ray Tune driver."""

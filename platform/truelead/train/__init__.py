@@ -1,0 +1,1 @@
+"""The training loop, the DeepSpeed engine, checkpoints, and the Ray Train worker."""
