@@ -1,0 +1,140 @@
+"""The stages of a run in their order; the command line and jobs/ call these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import yaml
+
+from truelead.config import Recipe
+from truelead.errors import ConfigError
+
+if TYPE_CHECKING:
+    from truelead.data.manifest import Manifest
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """How long one stage of a run took, in seconds."""
+
+    stage: str
+    seconds: float
+
+
+def records_root(recipe: Recipe) -> Path:
+    """Folder of the set's records: the configured one, or the run's own generated set.
+
+    Raises:
+        ConfigError: the configured folder does not exist.
+    """
+    if recipe.data.root is None:
+        return recipe.output / "records"
+    if not recipe.data.root.is_dir():
+        raise ConfigError(
+            f"data.root: expected a folder with the records of {recipe.data.source}, "
+            f"found none at {recipe.data.root}"
+        )
+    return recipe.data.root
+
+
+def save_recipe(recipe: Recipe) -> Path:
+    """Write the resolved recipe beside the run's results."""
+    recipe.output.mkdir(parents=True, exist_ok=True)
+    path = recipe.output / "recipe.yaml"
+    path.write_text(
+        yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
+    )
+    return path
+
+
+def generate(recipe: Recipe) -> Path:
+    """Write the generated set where the recipe names no real one; otherwise do nothing."""
+    root = records_root(recipe)
+    if recipe.data.root is None:
+        from truelead.data.generated import write_generated_set
+
+        write_generated_set(root, recipe.generate)
+    return root
+
+
+def ingest(recipe: Recipe) -> Manifest:
+    """Records to Parquet shards; bad records are set aside in shards/rejected.parquet."""
+    from truelead.data.ingest import ingest as ingest_records
+    from truelead.data.sources import SOURCES
+
+    if recipe.data.source not in SOURCES:
+        raise ConfigError(
+            f"data.source: expected one of {', '.join(SOURCES)}, found {recipe.data.source!r}"
+        )
+    root = records_root(recipe)
+    records = SOURCES[recipe.data.source].load_records(root, recipe.data)
+    return ingest_records(records, root, recipe.output / "shards", recipe.data)
+
+
+def pretrain_encoder(recipe: Recipe) -> Path:
+    """Train the ECG encoder on the shards."""
+    from truelead.train import encoder_stage
+
+    return encoder_stage.run(recipe)
+
+
+def pretrain(recipe: Recipe, arm: str) -> Path:
+    """First stage of an arm's language model: the de-biased (or plain) pre-training."""
+    from truelead.train import language_stage
+
+    return language_stage.run(recipe, arm, "pretrain")
+
+
+def finetune(recipe: Recipe, arm: str) -> Path:
+    """Second stage of an arm's language model: the tuning on the observed questions."""
+    from truelead.train import language_stage
+
+    return language_stage.run(recipe, arm, "finetune")
+
+
+def evaluate(recipe: Recipe) -> Path:
+    """Judge every arm of the recipe and write the report."""
+    from truelead.evaluate.judge import evaluate as judge
+
+    return judge(recipe)
+
+
+def run(recipe: Recipe, *, announce: Announce = lambda _: None) -> tuple[StageTime, ...]:
+    """The whole chain, from records to report; finished stages are found and skipped.
+
+    Args:
+        recipe: the run.
+        announce: called with the name of each stage as it starts.
+
+    Raises:
+        TrueLeadError: what the stages raise.
+    """
+    from truelead.data.ray_session import ensure_ray
+
+    records_root(recipe)
+    save_recipe(recipe)
+    ensure_ray()
+    steps: list[tuple[str, Callable[[], object]]] = [
+        ("generate", lambda: generate(recipe)),
+        ("ingest", lambda: ingest(recipe)),
+        ("encoder", lambda: pretrain_encoder(recipe)),
+    ]
+    for arm in recipe.arms:
+        steps.append((f"{arm.name}: pretrain", lambda name=arm.name: pretrain(recipe, name)))
+        steps.append((f"{arm.name}: finetune", lambda name=arm.name: finetune(recipe, name)))
+    steps.append(("evaluate", lambda: evaluate(recipe)))
+    if recipe.data.root is not None:
+        steps.pop(0)
+    times = []
+    for name, step in steps:
+        announce(name)
+        start = monotonic()
+        step()
+        times.append(StageTime(name, monotonic() - start))
+    return tuple(times)

@@ -1,0 +1,82 @@
+"""ECG-QA's official rows, joined to the records that are here and their splits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from truelead.debias.setup.base import Group
+from truelead.errors import QuestionError
+from truelead.types import Question, Record
+
+WordingKind = Literal["template", "paraphrased"]
+WORDING_KINDS: tuple[WordingKind, ...] = ("template", "paraphrased")
+
+_SPLITS_OF = {"train": ("train", "development"), "valid": ("valid",), "test": ("test",)}
+"""Official split -> the splits that its ECGs may have here."""
+
+
+@dataclass(frozen=True)
+class OfficialRows:
+    """Official questions whose ECGs are all here, under their record's split.
+
+    Attributes:
+        questions: by kind of wording.
+        train_rows: group -> its train rows, each as the wordings of one question.
+        left_out: rows whose ECGs are not all here, or lie in two splits.
+    """
+
+    questions: Mapping[WordingKind, tuple[Question, ...]] = field(default_factory=dict)
+    train_rows: Mapping[Group, tuple[tuple[Question, ...], ...]] = field(default_factory=dict)
+    left_out: int = 0
+
+
+def join_official_rows(
+    folder: Path, records: Mapping[str, Record], strata: Mapping[str, int]
+) -> OfficialRows:
+    """Read both wordings and give each question the split and severity of its (second) ECG.
+
+    Raises:
+        QuestionError: a record's split contradicts ECG-QA's own: they must not be combined, or
+            tested patients would have been trained on.
+        DataError: `folder` is no ECG-QA folder.
+    """
+    from truelead.data.sources.ecg_qa import load_questions
+
+    questions: dict[WordingKind, tuple[Question, ...]] = {}
+    rows: dict[Group, dict[tuple[str, tuple[str, ...]], list[Question]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    left_out = 0
+    for kind in WORDING_KINDS:
+        kept = []
+        for question in load_questions(folder, wording=kind):
+            splits = {records[name].split for name in question.ecg_ids if name in records}
+            if len(splits) != 1 or not all(name in records for name in question.ecg_ids):
+                left_out += 1
+                continue
+            (split,) = splits
+            if split not in _SPLITS_OF[question.split]:
+                raise QuestionError(
+                    f"{folder}: ECG-QA's {question.split} questions: expected ECGs of its own "
+                    f"splits (data.split_by: ecg_qa), found an ECG of split {split!r}"
+                )
+            kept.append(replace(question, split=split, severity=strata[question.ecg_ids[-1]]))
+            if split == "train":
+                # Wordings of one row share ECGs, question and answers; rows do not share all.
+                key = (question.question_id, tuple(sorted(question.answers)))
+                rows[question.ecg_ids][key].append(kept[-1])
+        questions[kind] = tuple(kept)
+    train_rows = {
+        group: tuple(tuple(wordings) for wordings in of_group.values())
+        for group, of_group in rows.items()
+    }
+    return OfficialRows(questions, train_rows, left_out)
+
+
+def official_groups(questions: Sequence[Question], split: str) -> list[Group]:
+    """The groups that these questions of a split are about, each once, in their order."""
+    return list(dict.fromkeys(q.ecg_ids for q in questions if q.split == split))
