@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -105,11 +106,41 @@ def evaluate(recipe: Recipe) -> Path:
     return judge(recipe)
 
 
-def run(recipe: Recipe, *, announce: Announce = lambda _: None) -> tuple[StageTime, ...]:
+def share_inputs(recipe: Recipe, seed: int) -> Recipe:
+    """The same run with another seed, in `<output>/seed-<n>`, on the same shards and encoder.
+
+    What differs between such runs is the language model's training alone, so that the encoder is
+    paid once and the seeds show the spread of the stage that is compared.
+    """
+    output = recipe.output / f"seed-{seed}"
+    output.mkdir(parents=True, exist_ok=True)
+    for name in ("shards", "encoder", "features"):
+        link = output / name
+        if not link.is_symlink():
+            link.symlink_to(Path("..") / name, target_is_directory=True)
+    return recipe.model_copy(update={"seed": seed, "output": output})
+
+
+def evaluate_seeds(recipe: Recipe, seeds: Sequence[int]) -> Path:
+    """Judge every arm over several seeds on the same questions; the first is the recipe's own."""
+    from truelead.evaluate.judge import evaluate_runs
+
+    runs = [recipe, *(share_inputs(recipe, seed) for seed in seeds if seed != recipe.seed)]
+    return evaluate_runs(
+        recipe,
+        {arm.name: [one.output / arm.name / "finetune" for one in runs] for arm in recipe.arms},
+    )
+
+
+def run(
+    recipe: Recipe, *, seeds: Sequence[int] = (), announce: Announce = lambda _: None
+) -> tuple[StageTime, ...]:
     """The whole chain, from records to report; finished stages are found and skipped.
 
     Args:
         recipe: the run.
+        seeds: further seeds of the language model's training; the report compares the arms over
+            all of them.
         announce: called with the name of each stage as it starts.
 
     Raises:
@@ -125,10 +156,16 @@ def run(recipe: Recipe, *, announce: Announce = lambda _: None) -> tuple[StageTi
         ("ingest", lambda: ingest(recipe)),
         ("encoder", lambda: pretrain_encoder(recipe)),
     ]
-    for arm in recipe.arms:
-        steps.append((f"{arm.name}: pretrain", lambda name=arm.name: pretrain(recipe, name)))
-        steps.append((f"{arm.name}: finetune", lambda name=arm.name: finetune(recipe, name)))
-    steps.append(("evaluate", lambda: evaluate(recipe)))
+    others = [seed for seed in seeds if seed != recipe.seed]
+    for seed in [recipe.seed, *others]:
+        one = recipe if seed == recipe.seed else share_inputs(recipe, seed)
+        label = f"seed {seed}, " if others else ""
+        for arm in recipe.arms:
+            for name, stage in (("pretrain", pretrain), ("finetune", finetune)):
+                steps.append(
+                    (f"{label}{arm.name}: {name}", partial(stage, one, arm.name)),
+                )
+    steps.append(("evaluate", lambda: evaluate_seeds(recipe, others)))
     if recipe.data.root is not None:
         steps.pop(0)
     times = []

@@ -1,0 +1,257 @@
+"""The command line: every command is one stage of the chain, or a look at what went in and out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from truelead import __version__
+from truelead.config import Recipe, load_recipe
+from truelead.errors import TrueLeadError
+
+TINY = Path("jobs/recipes/tiny.yaml")
+
+app = typer.Typer(
+    name="truelead",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=(
+        "Train, sweep, judge and serve a language model that reads 12-lead ECGs, and see whether "
+        "its answers come from the leads. Research software, not for clinical use."
+    ),
+)
+console = Console()
+
+RecipeFile = Annotated[Path, typer.Argument(help="Recipe (YAML); see jobs/recipes.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=c", help="Override a key of the recipe; repeatable."),
+]
+Arm = Annotated[str | None, typer.Option("--arm", help="One arm; default: every arm.")]
+
+
+def _recipe(path: Path, overrides: list[str] | None) -> Recipe:
+    return load_recipe(path, overrides or ())
+
+
+def _arms(recipe: Recipe, arm: str | None) -> list[str]:
+    if arm is not None:
+        recipe.arm(arm)
+        return [arm]
+    return [one.name for one in recipe.arms]
+
+
+@app.command()
+def generate(recipe: RecipeFile = TINY, overrides: Overrides = None) -> None:
+    """Write generated ECGs in PTB-XL's layout (where the recipe names no real set)."""
+    from truelead import chain
+
+    console.print(f"records: {chain.generate(_recipe(recipe, overrides))}")
+
+
+@app.command()
+def ingest(recipe: RecipeFile = TINY, overrides: Overrides = None) -> None:
+    """Read the set's records into Parquet shards; bad records are set aside with their reason."""
+    from truelead import chain
+
+    manifest = chain.ingest(_recipe(recipe, overrides))
+    console.print(f"stored {manifest.accepted} ECGs, set aside {manifest.rejected}")
+    for reason, count in sorted(manifest.rejected_by_reason.items()):
+        console.print(f"  {count} x {reason}")
+    console.print(f"data digest {manifest.digest}")
+
+
+@app.command("pretrain-encoder")
+def pretrain_encoder(recipe: RecipeFile = TINY, overrides: Overrides = None) -> None:
+    """Train the ECG encoder on SCP statements and reports."""
+    from truelead import chain
+
+    console.print(f"encoder: {chain.pretrain_encoder(_recipe(recipe, overrides))}")
+
+
+@app.command()
+def pretrain(recipe: RecipeFile = TINY, arm: Arm = None, overrides: Overrides = None) -> None:
+    """Pre-train the language model of an arm, de-biased or plain as its strategy says."""
+    from truelead import chain
+
+    resolved = _recipe(recipe, overrides)
+    for name in _arms(resolved, arm):
+        console.print(f"{name}: {chain.pretrain(resolved, name)}")
+
+
+@app.command()
+def finetune(recipe: RecipeFile = TINY, arm: Arm = None, overrides: Overrides = None) -> None:
+    """Tune the pre-trained language model of an arm on the observed questions."""
+    from truelead import chain
+
+    resolved = _recipe(recipe, overrides)
+    for name in _arms(resolved, arm):
+        console.print(f"{name}: {chain.finetune(resolved, name)}")
+
+
+@app.command()
+def evaluate(recipe: RecipeFile = TINY, overrides: Overrides = None) -> None:
+    """Judge every arm and write the report (HTML, JSON, Markdown, every prediction)."""
+    from truelead import chain
+    from truelead.evaluate.console import print_report
+
+    folder = chain.evaluate(_recipe(recipe, overrides))
+    print_report(folder)
+    console.print(f"report: {folder / 'report.html'}")
+
+
+@app.command()
+def run(
+    recipe: RecipeFile = TINY,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each arm.")] = 1,
+    overrides: Overrides = None,
+) -> None:
+    """The whole chain: ingest, encoder, every arm, report. Finished stages are skipped."""
+    from truelead import chain
+    from truelead.evaluate.console import print_report
+
+    resolved = _recipe(recipe, overrides)
+    times = chain.run(
+        resolved,
+        seeds=range(resolved.seed, resolved.seed + seeds),
+        announce=lambda stage: console.rule(f"[bold]{stage}", align="left"),
+    )
+    folder = resolved.output / "report"
+    print_report(folder)
+    for time in times:
+        console.print(f"{time.seconds:8.1f} s  {time.stage}")
+    console.print(f"report: {folder / 'report.html'}")
+
+
+@app.command()
+def demo(recipe: RecipeFile = TINY, overrides: Overrides = None) -> None:
+    """The main job on generated ECGs, down to one question answered over HTTP."""
+    from truelead.demo import demo as run_demo
+
+    run_demo(_recipe(recipe, overrides), console)
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        Path | None, typer.Argument(help="Model folder; default: the last arm of the recipe.")
+    ] = None,
+    recipe: Annotated[Path, typer.Option(help="Recipe whose last arm is served.")] = TINY,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+) -> None:
+    """Serve a model over HTTP. Beyond loopback a token is needed (TRUELEAD_TOKEN)."""
+    from truelead.service.run import serve_model
+
+    if model is None:
+        resolved = load_recipe(recipe)
+        model = resolved.output / resolved.arms[-1].name / "finetune"
+    serve_model(model, host=host, port=port, token=os.environ.get("TRUELEAD_TOKEN"))
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    records: Annotated[list[Path], typer.Argument(help="One or two WFDB records.")],
+    url: str = "http://127.0.0.1:8000",
+    option: Annotated[list[str] | None, typer.Option(help="A possible answer; repeatable.")] = None,
+) -> None:
+    """Ask a running service about one ECG, or two to compare."""
+    from truelead.service.client import ask as ask_service
+    from truelead.signal import read_record
+
+    answer = ask_service(
+        url,
+        [read_record(record) for record in records],
+        question,
+        options=option,
+        token=os.environ.get("TRUELEAD_TOKEN"),
+    )
+    console.print(answer.answer)
+    for name, probability in answer.option_probabilities.items():
+        console.print(f"  {name}: {probability:.3f}")
+    console.print(f"[dim]{answer.notice}")
+
+
+@app.command()
+def tune(
+    space: Annotated[Path, typer.Argument(help="Search space (YAML); see tune/spaces.")],
+    recipe: Annotated[Path, typer.Option(help="Recipe that the space varies.")] = TINY,
+    overrides: Overrides = None,
+) -> None:
+    """Sweep a search space over the recipe with Ray Tune and write the best recipe."""
+    from truelead.sweep.driver import run_sweep
+    from truelead.sweep.space import load_space
+
+    result = run_sweep(_recipe(recipe, overrides), load_space(space))
+    console.print(f"best recipe: {result.best_recipe}")
+
+
+@app.command()
+def plot(
+    records: Annotated[list[Path], typer.Argument(help="One or two WFDB records.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.svg or FILE.png")] = Path(
+        "ecg.svg"
+    ),
+    title: str = "",
+) -> None:
+    """Draw one ECG on the paper grid, or two one above the other."""
+    from truelead.errors import ConfigError
+    from truelead.signal import draw_png, draw_svg, read_record
+
+    if output.suffix not in {".svg", ".png"} or len(records) > 2:
+        raise ConfigError("plot: expected one or two records and an output FILE.svg or FILE.png")
+    ecgs = [read_record(record) for record in records]
+    if output.suffix == ".svg":
+        output.write_text(draw_svg(ecgs, title=title), encoding="utf-8")
+    else:
+        output.write_bytes(draw_png(ecgs, title=title))
+    console.print(f"drawn: {output}")
+
+
+@app.command()
+def inspect(record: Annotated[Path, typer.Argument(help="A WFDB record.")]) -> None:
+    """Show what a record holds: leads, rate, length, what is missing. No patient data."""
+    import numpy as np
+
+    from truelead.signal import read_record
+    from truelead.types import LEADS
+
+    ecg = read_record(record)
+    console.print(f"{ecg.sampling_rate:g} Hz, {ecg.duration_seconds:g} s, millivolts")
+    for name, lead_T in zip(LEADS, ecg.signal_LT, strict=True):
+        known_T = lead_T[np.isfinite(lead_T)]
+        if known_T.size == 0:
+            console.print(f"  {name:>4}  not recorded")
+            continue
+        missing = lead_T.size - known_T.size
+        console.print(
+            f"  {name:>4}  {known_T.min():+.2f} to {known_T.max():+.2f} mV"
+            + (f", {missing} samples missing" if missing else "")
+        )
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Show it.")] = False) -> None:
+    if version:
+        console.print(f"truelead {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point; what the user can mend is one line and status 2."""
+    try:
+        app()
+    except TrueLeadError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
