@@ -1,0 +1,88 @@
+"""What a training or scoring step gets: groups of questions that share their ECGs.
+
+Shape suffixes: G groups, B question rows, N ECGs in the batch, L leads (12), T samples, P patches
+(features) or tokens of the prefix (prefix_*), D encoder width, S tokens of a question row, E ECG
+slots (2).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+IGNORED_LABEL = -100
+"""Label of the tokens that are not part of an answer (the convention of PyTorch and the hub)."""
+
+ECG_SLOTS = 2
+"""ECGs that a question may be about, at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Groups of one or two ECGs, and the questions that stand behind each.
+
+    Text is padded on the right; the masks are True on real tokens. The prefix of a group ends
+    where its first question begins, and the positions of every question row go on from there.
+
+    Attributes:
+        ecg_NLT: standardised ECGs, float32; None when `features_NPD` is given.
+        features_NPD: cached features of a frozen encoder; None when `ecg_NLT` is given.
+        ecg_index_GE: long [G, 2], which ECGs a group holds, in order; -1 where none.
+        prefix_ids_GP, prefix_mask_GP: token ids and mask of the shared prefix.
+        group_B: long, the group of a question row.
+        input_ids_BS, mask_BS: token ids and mask of question and answer.
+        labels_BS: token ids of the answer, `IGNORED_LABEL` elsewhere.
+        stratum_B: long, severity stratum of the question, -1 where not assigned.
+        weight_B: float32, weight of the row's loss.
+        uid_B: names the row: question, wording and ECGs.
+    """
+
+    ecg_index_GE: Tensor
+    prefix_ids_GP: Tensor
+    prefix_mask_GP: Tensor
+    group_B: Tensor
+    input_ids_BS: Tensor
+    mask_BS: Tensor
+    labels_BS: Tensor
+    stratum_B: Tensor
+    weight_B: Tensor
+    uid_B: list[str]
+    ecg_NLT: Tensor | None = None
+    features_NPD: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.ecg_NLT is None) != (self.features_NPD is None), "exactly one of the two"
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return self.input_ids_BS.shape[0]
+
+    @property
+    def answer_tokens(self) -> int:
+        """Number of labelled tokens, which the loss of a step is divided by."""
+        return int((self.labels_BS != IGNORED_LABEL).sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch with its tensors on `device`."""
+        moved: dict[str, Any] = {
+            field.name: value.to(device, non_blocking=True)
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return dataclasses.replace(self, **moved)
+
+
+class AnswerLoss(NamedTuple):
+    """Negative log-likelihood of the answers. A tuple, so that DeepSpeed's hooks see the tensors.
+
+    Attributes:
+        loss_B: sum over a row's answer tokens, in nats.
+        tokens_B: how many answer tokens the row has.
+    """
+
+    loss_B: Tensor
+    tokens_B: Tensor
