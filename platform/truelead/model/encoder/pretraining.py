@@ -73,7 +73,7 @@ class EncoderPretrainingModel(nn.Module):
         vocabulary_size: int | None = None,
         *,
         width: int = 128,
-        contrastive_weight: float = 0.1,
+        contrastive_weight: float = 0.02,
     ) -> None:
         super().__init__()
         self.encoder = encoder

@@ -98,6 +98,8 @@ class ResNet1d(Encoder):
                 )
                 inputs = outputs
         self.stages = nn.Sequential(*stages)
+        # Features of one scale: what comes after reads weak channels as well as strong ones.
+        self.output_norm = nn.BatchNorm1d(width, affine=False)
 
     def tokens(self, samples: int) -> int:
         """P: a patch is 16 samples."""
@@ -106,5 +108,5 @@ class ResNet1d(Encoder):
         return samples
 
     def forward(self, ecg_NLT: Tensor) -> Tensor:
-        features_NDP = self.stages(self.stem(ecg_NLT))
+        features_NDP = self.output_norm(self.stages(self.stem(ecg_NLT)))
         return features_NDP.transpose(1, 2)
