@@ -8,6 +8,8 @@ RECIPE ?= jobs/recipes/tiny.yaml
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO := 0
 export TOKENIZERS_PARALLELISM := false
+# Waiting OpenMP threads that spin cost several times the work they wait for on few cores.
+export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint bench soak serve clean

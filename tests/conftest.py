@@ -29,6 +29,7 @@ os.environ.update(
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
     DS_ACCELERATOR="cpu",
     OMP_NUM_THREADS="1",
+    OMP_WAIT_POLICY="PASSIVE",
     HF_HUB_OFFLINE="1",
     TOKENIZERS_PARALLELISM="false",
     PYTHONPATH=os.pathsep.join(

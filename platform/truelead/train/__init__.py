@@ -1,1 +1,1 @@
-"""The training loop, the DeepSpeed engine, checkpoints, and the Ray Train worker."""
+"""Training: the loop, the DeepSpeed engine, checkpoints, feeds and stages, on Ray Train."""

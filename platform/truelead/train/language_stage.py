@@ -1,0 +1,166 @@
+"""A language-model stage of an arm: de-biased (or plain) pre-training, or the tuning after it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from truelead.config import Recipe, StageConfig
+from truelead.data.durable import file_sha256
+from truelead.data.store import ShardStore
+from truelead.debias.adjustment import Adjustment, build_adjustment
+from truelead.debias.setup import Setup, build_setup
+from truelead.errors import ConfigError
+from truelead.train.environment import prepare_driver, quieten_hub
+from truelead.train.features import cache_digest, ensure_features
+from truelead.train.launch import launch
+from truelead.train.stage import Stage
+
+DIAGNOSTICS = "diagnostics.json"
+_START = "start"
+
+StageName = Literal["pretrain", "finetune"]
+
+
+def run(recipe: Recipe, arm: str, stage: StageName) -> Path:
+    """Train one stage of one arm, unless its folder holds it finished.
+
+    Pre-training starts from the encoder and a new (or the configured) language model; tuning
+    starts from the arm's pre-training. Two arms whose stages agree share the work.
+
+    Returns:
+        `<output>/<arm>/<stage>`: the model in the hub's layout, recipe.yaml, metrics.jsonl,
+        diagnostics.json.
+
+    Raises:
+        ConfigError: no such arm or strategy, or the stage before is not finished.
+        ResourceError: the cluster cannot hold the workers.
+    """
+    prepare_driver()
+    recipe = recipe.arm(arm)
+    config: StageConfig = getattr(recipe, stage)
+    if config.ecgs_per_step < recipe.train.workers:
+        raise ConfigError(
+            f"{stage}.ecgs_per_step: expected at least train.workers = {recipe.train.workers}, "
+            f"found {config.ecgs_per_step}"
+        )
+    shards, encoder = recipe.output / "shards", _encoder_folder(recipe, arm, stage)
+    store = ShardStore(shards)
+    place = Stage(recipe.output / arm / stage, _parts(recipe, arm, stage, store, encoder))
+    if place.is_finished():
+        return place.folder
+    place.begin(recipe)
+    if not _copied_from_another_arm(recipe, arm, stage, place):
+        setup = build_setup(recipe, store.records)
+        adjustment = build_adjustment(config, setup, recipe.seed)
+        _write_diagnostics(place.folder, adjustment)
+        _train(recipe, arm, stage, place, encoder, setup, adjustment)
+    place.finish({"arm": arm, "stage": stage, "steps": config.steps})
+    return place.folder
+
+
+def _train(
+    recipe: Recipe,
+    arm: str,
+    stage: StageName,
+    place: Stage,
+    encoder: Path,
+    setup: Setup,
+    adjustment: Adjustment,
+) -> None:
+    from truelead.data.ray_session import ensure_ray
+    from truelead.model.build import build_model, load_model, save_model
+    from truelead.train.language_worker import LanguageArguments, language_worker
+
+    quieten_hub()
+    config: StageConfig = getattr(recipe, stage)
+    start = recipe.output / arm / "pretrain"
+    if stage == "pretrain":
+        start = place.folder / _START
+        save_model(start, *build_model(recipe, encoder, setup.corpus()))
+    if config.steps == 0:
+        save_model(place.folder, *load_model(start))
+    else:
+        ensure_ray()
+        import ray
+
+        shards = recipe.output / "shards"
+        features = None
+        if config.encoder_learning_rate == 0:
+            features = encoder.parent / "features"
+            ensure_features(encoder, shards, features, recipe.data)
+        told = LanguageArguments(
+            recipe=recipe,
+            stage=stage,
+            start=start.resolve(),
+            folder=place.folder.resolve(),
+            features=None if features is None else features.resolve(),
+            shards=shards.resolve(),
+            adjustment=ray.put(adjustment),
+            key=place.key,
+        )
+        launch(
+            language_worker,
+            {f.name: getattr(told, f.name) for f in dataclasses.fields(told)},
+            train=recipe.train,
+            folder=place.folder,
+            title=f"{arm}: {stage}",
+            steps=config.steps,
+        )
+    if stage == "pretrain":
+        shutil.rmtree(start)
+
+
+def _encoder_folder(recipe: Recipe, arm: str, stage: StageName) -> Path:
+    """The encoder that the stage starts with: the arm's own if its pre-training trained it."""
+    before = recipe.output / arm / "pretrain"
+    if stage == "finetune" and (before / "encoder").is_dir():
+        return before / "encoder"
+    return recipe.output / "encoder"
+
+
+def _parts(
+    recipe: Recipe, arm: str, stage: StageName, store: ShardStore, encoder: Path
+) -> dict[str, Any]:
+    """Everything that shapes the stage's result."""
+    tree = recipe.model_dump(mode="json")
+    parts = {
+        name: tree[name]
+        for name in ("seed", "projector", "language_model", "questions", "severity", stage)
+    }
+    parts["stage"] = stage
+    parts["observed"] = recipe.finetune.questions_per_ecg
+    parts["numbers"] = [recipe.train.dtype, recipe.train.gradient_clipping]
+    parts["ecg_qa"] = _folder_digest(recipe.data.ecg_qa)
+    parts["input"] = cache_digest(encoder, store.digest)
+    if stage == "finetune":
+        before = recipe.output / arm / "pretrain"
+        start = Stage(before, _parts(recipe, arm, "pretrain", store, recipe.output / "encoder"))
+        if not start.is_finished():
+            raise ConfigError(
+                f"{before}: expected the arm's finished pre-training with this configuration, "
+                "found none: run the stage pretrain first"
+            )
+        parts["start"] = start.key
+    return parts
+
+
+def _folder_digest(folder: Path | None) -> Mapping[str, str]:
+    if folder is None:
+        return {}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+
+
+def _copied_from_another_arm(recipe: Recipe, arm: str, stage: str, place: Stage) -> bool:
+    others = [other.name for other in recipe.arms if other.name != arm]
+    return any(place.reuse(recipe.output / other / stage) for other in others)
+
+
+def _write_diagnostics(folder: Path, adjustment: Adjustment) -> None:
+    text = json.dumps(adjustment.diagnostics(), indent=1)
+    (folder / DIAGNOSTICS).write_text(text, encoding="utf-8")

@@ -1,0 +1,83 @@
+"""Progress of a training run, shown by the driver, which reads along in metrics.jsonl."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from truelead.train.metrics import read_metrics
+
+_console = Console(stderr=True)
+_POLL_SECONDS = 0.5
+_LINE_SECONDS = 15.0
+
+
+def say(message: str) -> None:
+    """One line to the user."""
+    _console.print(message, highlight=False, markup=False)
+
+
+def describe(title: str, row: dict[str, float], steps: int, seconds_left: float) -> str:
+    """One line of progress."""
+    rates = ", ".join(
+        f"{value:,.0f} {name.removesuffix('_per_second').replace('_', ' ')}/s"
+        for name, value in row.items()
+        if name.endswith("_per_second")
+    )
+    left = time.strftime("%M:%S", time.gmtime(max(0.0, seconds_left)))
+    if seconds_left >= 3600:
+        left = f"{seconds_left / 3600:.1f} h"
+    loss = f"{row['loss']:.4f}" if "loss" in row else "not finite"
+    return f"{title} {int(row['step'])}/{steps}  loss {loss}  {rates}  left {left}"
+
+
+class Progress:
+    """Shows a stage's progress while the block runs: live on a terminal, else a line at times."""
+
+    def __init__(self, title: str, folder: Path, steps: int) -> None:
+        self._title = title
+        self._folder = folder
+        self._steps = steps
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        say(f"{self._title}: starting workers")
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        live = _console.is_terminal
+        status = _console.status(f"{self._title}: starting workers") if live else None
+        if status is not None:
+            status.start()
+        last_step, last_line = -1.0, 0.0
+        while not self._stop.wait(_POLL_SECONDS):
+            rows = read_metrics(self._folder)
+            if not rows or rows[-1]["step"] == last_step:
+                continue
+            row = rows[-1]
+            last_step = row["step"]
+            seconds_left = (self._steps - row["step"]) * row["step_seconds"]
+            line = describe(self._title, row, self._steps, seconds_left)
+            if status is not None:
+                status.update(line)
+            elif time.monotonic() - last_line >= _LINE_SECONDS:
+                say(line)
+                last_line = time.monotonic()
+        if status is not None:
+            status.stop()

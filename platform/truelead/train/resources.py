@@ -1,0 +1,77 @@
+"""Checks, before anything starts, that the cluster can hold a training job.
+
+Ray Train that reserves every CPU leaves Ray Data none, and the job then waits for ever without a
+message; so the sum is done here and said in one line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from truelead.config import TrainConfig
+from truelead.errors import ResourceError
+
+DATA_CPUS = 1.0
+"""CPUs that Ray Data needs beside the workers to stream at all."""
+
+_AUTOSCALER_FILE = Path("~/ray_bootstrap_config.yaml")
+
+
+def check_resources(
+    train: TrainConfig, nodes: Sequence[Mapping[str, float]], *, autoscaled: bool = False
+) -> None:
+    """Check that the workers fit the nodes and leave Ray Data a CPU.
+
+    Args:
+        nodes: total resources of each living node, as `ray.nodes()` counts them.
+        autoscaled: the cluster adds nodes when asked, so what it has now is no limit.
+
+    Raises:
+        ResourceError: the job would wait for ever; the message says what to change.
+    """
+    if autoscaled:
+        return
+    total = sum(node.get("CPU", 0.0) for node in nodes)
+    wanted = train.workers * train.cpus_per_worker
+    asked = f"{train.workers} worker(s) x {train.cpus_per_worker:g} CPU"
+    if wanted + DATA_CPUS > total:
+        share = max(0.0, (total - DATA_CPUS) / train.workers)
+        remedy = (
+            f"set train.cpus_per_worker to at most {share:g}"
+            if share >= 0.1
+            else "set fewer train.workers"
+        )
+        raise ResourceError(
+            f"train: {asked} leave {max(0.0, total - wanted):g} of {total:g} CPUs for Ray Data, "
+            f"expected at least {DATA_CPUS:g}: {remedy}, or start Ray with more CPUs"
+        )
+    free = [node.get("CPU", 0.0) for node in nodes]
+    places = sum(int((cpus + 1e-9) // train.cpus_per_worker) for cpus in free)
+    if places < train.workers:
+        raise ResourceError(
+            f"train: {asked} do not fit {len(free)} node(s) of at most {max(free):g} CPUs: "
+            "lower train.cpus_per_worker or train.workers"
+        )
+    if train.use_gpu:
+        gpus = sum(node.get("GPU", 0.0) for node in nodes)
+        if gpus < train.workers:
+            raise ResourceError(
+                f"train: {train.workers} worker(s) want a GPU each, expected at least "
+                f"{train.workers} GPUs, found {gpus:g}: lower train.workers or set "
+                "train.use_gpu=false"
+            )
+
+
+def check_cluster(train: TrainConfig) -> None:
+    """`check_resources` on the Ray cluster this process is connected to."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    check_resources(train, nodes, autoscaled=_is_autoscaled())
+
+
+def _is_autoscaled() -> bool:
+    # `ray up` puts this file on the head node; KubeRay and others say so by the variable.
+    return os.environ.get("TRUELEAD_AUTOSCALED") == "1" or _AUTOSCALER_FILE.expanduser().is_file()

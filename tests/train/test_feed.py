@@ -1,0 +1,27 @@
+"""The Ray Data feed gives each step the ECGs it asked for, in order, whatever the timing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.train.stand_in import LengthReader
+from truelead.train.feed import stream
+
+pytestmark = pytest.mark.ray
+
+
+def names(step: int) -> list[str]:
+    """One to four names; the letter and length tell them apart."""
+    return [chr(97 + (step * 7 + place) % 26) * (1 + step % 5) for place in range(1 + step % 4)]
+
+
+@pytest.mark.parametrize("window", [64, 15])
+def test_steps_arrive_in_order_with_their_ecgs(ray_cluster: Any, window: int) -> None:
+    limit = 30
+    found = list(stream(iter(range(1000)), names, LengthReader(0.05), limit=limit, window=window))
+    assert [step for step, _ in found] == list(range(limit))
+    for step, values in found:
+        assert np.array_equal(values, LengthReader()(names(step)))

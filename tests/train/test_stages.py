@@ -1,0 +1,104 @@
+"""The stages on a small generated set: encoder, features, two arms, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from truelead.config import ArmConfig, Recipe, parse_recipe
+from truelead.errors import ConfigError
+from truelead.train import encoder_stage, language_stage
+from truelead.train.features import FeatureCache
+from truelead.train.metrics import read_metrics
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def recipe(generated_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """A tiny recipe whose shards and encoder are there."""
+    from truelead.data.ingest import ingest
+    from truelead.data.sources import SOURCES
+
+    recipe = parse_recipe(
+        {
+            "name": "stages",
+            "output": str(tmp_path_factory.mktemp("stages")),
+            "data": {"root": str(generated_set), "development_fraction": 0.0},
+            "encoder": {"options": {"width": 16}},
+            "encoder_training": {"epochs": 2, "batch_size": 16, "minimum_positives": 4},
+            "language_model": {"hidden_size": 32, "layers": 1, "heads": 2},
+            "questions": {"minimum_positives": 4},
+            "pretrain": {"steps": 6, "ecgs_per_step": 4, "questions_per_ecg": 2},
+            "finetune": {"steps": 3, "ecgs_per_step": 4, "questions_per_ecg": 2},
+            "train": {"workers": 1, "log_every": 1},
+            "arms": [
+                {"name": "erm"},
+                {"name": "debiased", "pretrain": "do-question-balanced"},
+                {"name": "twin", "pretrain": "do-question-balanced"},
+            ],
+        }
+    )
+    records = SOURCES["ptbxl"].load_records(generated_set, recipe.data)
+    ingest(records, generated_set, recipe.output / "shards", recipe.data)
+    encoder_stage.run(recipe)
+    return recipe
+
+
+def test_encoder_stage_leaves_an_encoder_and_its_metrics(recipe: Recipe) -> None:
+    from truelead.model.encoder import load_encoder
+
+    folder = recipe.output / "encoder"
+    assert load_encoder(folder).width == 16
+    rows = read_metrics(folder)
+    assert all(np.isfinite(row["loss"]) for row in rows)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["split"] == recipe.evaluate.split
+    before = (folder / "encoder.safetensors").stat().st_mtime_ns
+    encoder_stage.run(recipe)
+    assert (folder / "encoder.safetensors").stat().st_mtime_ns == before, "finished, so skipped"
+
+
+def test_language_stages_share_and_chain(recipe: Recipe, capsys: Any) -> None:
+    from truelead.model.build import load_model
+
+    with pytest.raises(ConfigError, match="run the stage pretrain first"):
+        language_stage.run(recipe, "debiased", "finetune")
+    two = recipe.train.model_copy(update={"workers": 2, "cpus_per_worker": 0.5})
+    both = recipe.model_copy(update={"train": two})
+    pretrained = language_stage.run(both, "debiased", "pretrain")
+    features = FeatureCache(recipe.output / "features")
+    assert np.isfinite(features.features_NPD).all()
+    copied = language_stage.run(recipe, "twin", "pretrain")
+    weights = [(path / "model.safetensors").read_bytes() for path in (pretrained, copied)]
+    assert weights[0] == weights[1]
+    assert not (copied / "checkpoints").exists()
+    tuned = language_stage.run(recipe, "debiased", "finetune")
+    assert [row["step"] for row in read_metrics(tuned)] == [1, 2, 3]
+    assert (tuned / "model.safetensors").read_bytes() != weights[0]
+    assert "question_severity_bits" in json.loads((tuned / "diagnostics.json").read_text())
+    for folder in (pretrained, tuned):
+        model, _ = load_model(folder)
+        assert not model.training
+        assert not (folder / "start").exists()
+
+
+def test_trained_encoder_is_fed_signals(recipe: Recipe) -> None:
+    from truelead.model.encoder import load_encoder
+
+    changed = recipe.model_copy(
+        update={
+            "arms": (ArmConfig(name="whole"),),
+            "pretrain": recipe.pretrain.model_copy(
+                update={"steps": 2, "encoder_learning_rate": 1e-3}
+            ),
+        }
+    )
+    folder = language_stage.run(changed, "whole", "pretrain")
+    before = load_encoder(recipe.output / "encoder").state_dict()
+    after = load_encoder(folder / "encoder").state_dict()
+    assert any(not before[name].equal(after[name]) for name in before)

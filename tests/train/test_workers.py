@@ -1,0 +1,78 @@
+"""The loop in several Ray Train workers: the same training whatever the engine and the number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.train.stand_in import SmallModel, compare_worker, train_worker
+from truelead.config import TrainConfig
+from truelead.train.checkpoint import list_checkpoints
+from truelead.train.launch import launch
+from truelead.train.metrics import read_metrics
+
+pytestmark = pytest.mark.ray
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def compared(
+    ray_cluster: Any, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[dict[str, Any], list[float]]]:
+    """Results and losses of two workers with each engine."""
+    folder = tmp_path_factory.mktemp("compared")
+    engines = {
+        **{f"zero{stage}": TrainConfig(workers=2, zero_stage=stage) for stage in (0, 2, 3)},
+        "bfloat16": TrainConfig(workers=2, zero_stage=1, dtype="bfloat16"),
+    }
+    values = launch(
+        compare_worker,
+        {"engines": engines, "folder": str(folder), "steps": STEPS},
+        train=engines["zero0"],
+        folder=folder,
+        title="compared",
+        steps=STEPS,
+    )
+    return {
+        name: (values[name], [row["loss"] for row in read_metrics(folder / name)])
+        for name in engines
+    }
+
+
+@pytest.mark.parametrize(
+    ("engine", "tolerance"), [("zero2", 1e-4), ("zero3", 1e-4), ("bfloat16", 0.05)]
+)
+def test_engines_train_alike(compared: Any, engine: str, tolerance: float) -> None:
+    value, losses = compared["zero0"]
+    assert len(losses) == STEPS
+    other, other_losses = compared[engine]
+    assert other_losses == pytest.approx(losses, rel=tolerance)
+    assert other["squares"] == pytest.approx(value["squares"], rel=tolerance)
+    assert other["names"] == value["names"] == sorted(SmallModel().state_dict())
+
+
+@pytest.mark.parametrize(("workers", "zero_stage"), [(1, 0), (2, 2)])
+def test_killed_worker_changes_nothing(
+    compared: Any, tmp_path: Path, workers: int, zero_stage: int
+) -> None:
+    """One worker killed and resumed, or one of two with shards: the losses of two undisturbed."""
+    value, losses = compared["zero0"]
+    train = TrainConfig(workers=workers, zero_stage=zero_stage, checkpoint_every=2)
+    trouble = {"kill_at": 3, "marker": str(tmp_path / "killed")}
+    other = launch(
+        train_worker,
+        {"train": train, "folder": str(tmp_path), "steps": STEPS, "trouble": trouble},
+        train=train,
+        folder=tmp_path,
+        title="killed",
+        steps=STEPS,
+    )
+    assert (tmp_path / "killed").exists()
+    assert other["first"] == 2
+    assert [row["loss"] for row in read_metrics(tmp_path)] == pytest.approx(losses, rel=1e-4)
+    assert other["squares"] == pytest.approx(value["squares"], rel=1e-5)
+    kept = list_checkpoints(tmp_path / "checkpoints")
+    assert [name.step for name in kept] == [6, 4]
