@@ -1,1 +1,1 @@
-"""Wire schema, application and batched inference on Ray Serve."""
+"""Answers over HTTP: the wire format, Ray Serve's deployments, and a client."""

@@ -1,0 +1,83 @@
+"""Ray Serve's application: an ingress that checks requests, and the model in its replicas.
+
+`serve run serve/config.yaml` and `truelead.service.run` both call `build`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from truelead.service.arguments import (
+    ServiceArguments,
+    access_rule,
+    model_folder,
+    parse_arguments,
+)
+from truelead.service.ingress import api_builder
+from truelead.service.model_replica import ModelReplica
+
+MODEL, INGRESS = "Model", "Ingress"
+
+
+def build(args: dict[str, Any]) -> Application:
+    """The application, from the `args` of serve/config.yaml.
+
+    Raises:
+        ConfigError: an argument is unknown or does not fit, or the token cannot be used.
+        ModelError: the model's folder holds no model.
+    """
+    arguments = parse_arguments(args)
+    folder = model_folder(arguments)
+    access = access_rule(arguments)
+    model = _model_deployment(arguments).bind(
+        str(folder),
+        threads=arguments.threads_per_replica,
+        batch_size=arguments.batch.size,
+        batch_wait_seconds=arguments.batch.wait_seconds,
+    )
+
+    make_api = api_builder(
+        MODEL,
+        access,
+        timeout_seconds=arguments.timeout_seconds,
+        maximum_body_bytes=arguments.maximum_body_bytes,
+    )
+    ingress = serve.deployment(
+        serve.ingress(make_api)(),
+        name=INGRESS,
+        num_replicas=1,
+        max_ongoing_requests=2 * arguments.maximum_queued_requests,
+        max_queued_requests=arguments.maximum_queued_requests,
+        ray_actor_options={"num_cpus": 0.1},
+        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_wait_loop_s=0.5,
+    )
+    return ingress.bind(model)
+
+
+def _model_deployment(arguments: ServiceArguments) -> serve.Deployment:
+    replicas = arguments.replicas
+    return serve.deployment(
+        ModelReplica,
+        name=MODEL,
+        autoscaling_config={
+            "min_replicas": replicas.minimum,
+            "max_replicas": replicas.maximum,
+            "target_ongoing_requests": replicas.target_ongoing_requests,
+            "upscale_delay_s": replicas.upscale_delay_seconds,
+            "downscale_delay_s": replicas.downscale_delay_seconds,
+        },
+        max_ongoing_requests=arguments.maximum_ongoing_requests,
+        max_queued_requests=arguments.maximum_queued_requests,
+        ray_actor_options={
+            "num_cpus": arguments.cpus_per_replica,
+            "num_gpus": arguments.gpus_per_replica,
+        },
+        health_check_period_s=5,
+        health_check_timeout_s=30,
+        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_wait_loop_s=0.5,
+    )
