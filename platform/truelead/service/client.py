@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -78,12 +79,13 @@ def to_wire(ecg: Ecg) -> dict[str, Any]:
 
 def _host(url: str) -> str:
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        parsed = httpx.URL()
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ServiceError(f"{url}: expected the http address of a service") from None
-    return parsed.host
+        parsed = urlsplit(url)
+        host = parsed.hostname
+    except ValueError:
+        host = None
+    if host is None or parsed.scheme not in {"http", "https"}:
+        raise ServiceError(f"{url}: expected the http address of a service")
+    return host
 
 
 def _post(client: httpx.Client, url: str, body: dict[str, Any]) -> httpx.Response:
