@@ -68,7 +68,8 @@ def address() -> Iterator[str]:
     with Path(folder, "start.log").open("wb") as log:
         head = subprocess.Popen(
             [*RAY, "start", "--head", "--block", *(f"--{k}={v}" for k, v in options.items())],
-            env=environment(),
+            # No node is left to take over work while this one drains.
+            env={**environment(), "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
