@@ -30,6 +30,7 @@ os.environ.update(
     DS_ACCELERATOR="cpu",
     OMP_NUM_THREADS="1",
     OMP_WAIT_POLICY="PASSIVE",
+    RAY_worker_niceness="0",
     HF_HUB_OFFLINE="1",
     TOKENIZERS_PARALLELISM="false",
     PYTHONPATH=os.pathsep.join(

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from truelead import chain
 from truelead.config import load_recipe
 from truelead.errors import TrueLeadError
 from truelead.sweep.console import print_result
-from truelead.sweep.development import development_recipe
-from truelead.sweep.driver import run_sweep, start_session
-from truelead.sweep.space import check_space, load_space
 
 
 def main() -> int:
@@ -26,15 +24,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         recipe = load_recipe(given.recipe, given.overrides)
-        space = load_space(given.space)
-        check_space(recipe, space)
-        development_recipe(recipe)
-        start_session()
-        if recipe.data.root is None:
-            chain.generate(recipe)
-        chain.ingest(recipe)
-        chain.pretrain_encoder(recipe)
-        print_result(run_sweep(recipe, space))
+        print_result(chain.sweep(recipe, Path(given.space)))
     except TrueLeadError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

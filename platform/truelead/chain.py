@@ -16,6 +16,7 @@ from truelead.errors import ConfigError
 
 if TYPE_CHECKING:
     from truelead.data.manifest import Manifest
+    from truelead.sweep.results import SweepResult
 
 Announce = Callable[[str], None]
 
@@ -104,6 +105,26 @@ def evaluate(recipe: Recipe) -> Path:
     from truelead.evaluate.judge import evaluate as judge
 
     return judge(recipe)
+
+
+def sweep(recipe: Recipe, space_file: Path) -> SweepResult:
+    """Sweep a search space; the ECGs, shards and encoder that all trials share are made first.
+
+    Raises:
+        ConfigError: the space does not fit the recipe, or there is no development split.
+    """
+    from truelead.sweep.development import development_recipe
+    from truelead.sweep.driver import run_sweep, start_session
+    from truelead.sweep.space import check_space, load_space
+
+    space = load_space(space_file)
+    check_space(recipe, space)
+    development_recipe(recipe)
+    start_session()
+    generate(recipe)
+    ingest(recipe)
+    pretrain_encoder(recipe)
+    return run_sweep(recipe, space)
 
 
 def share_inputs(recipe: Recipe, seed: int) -> Recipe:

@@ -186,11 +186,10 @@ def tune(
     overrides: Overrides = None,
 ) -> None:
     """Sweep a search space over the recipe with Ray Tune and write the best recipe."""
-    from truelead.sweep.driver import run_sweep
-    from truelead.sweep.space import load_space
+    from truelead import chain
+    from truelead.sweep.console import print_result
 
-    result = run_sweep(_recipe(recipe, overrides), load_space(space))
-    console.print(f"best recipe: {result.best_recipe}")
+    print_result(chain.sweep(_recipe(recipe, overrides), space))
 
 
 @app.command()

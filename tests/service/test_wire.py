@@ -1,4 +1,4 @@
-"""Whatever is sent: an answer or one clear line, never a 5xx; the client writes what it reads."""
+"""Whatever is sent: an answer or one clear line, never a 5xx; the client writes what is read."""
 
 from __future__ import annotations
 

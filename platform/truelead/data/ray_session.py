@@ -63,6 +63,8 @@ def ensure_ray(
 
 def _set_defaults() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray would start its workers at niceness 15, where anything else on the machine starves them.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 

@@ -79,11 +79,11 @@ def to_wire(ecg: Ecg) -> dict[str, Any]:
 
 def _host(url: str) -> str:
     try:
-        parsed = urlsplit(url)
-        host = parsed.hostname
+        parts = urlsplit(url)
+        host = parts.hostname if parts.scheme in {"http", "https"} else None
     except ValueError:
         host = None
-    if host is None or parsed.scheme not in {"http", "https"}:
+    if not host:
         raise ServiceError(f"{url}: expected the http address of a service")
     return host
 

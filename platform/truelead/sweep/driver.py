@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -139,6 +140,8 @@ def _tune(plan: SweepPlan, concurrent: int) -> tuple[TrialResult, ...]:
     )
     plan.folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(plan.folder / _TUNE, ignore_errors=True)
+    # A failed trial is one line of the table; Ray Tune keeps its traceback in tune/*/error.txt.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     monitor = TrialMonitor(plan)
     tuner = tune.Tuner(
         tune.with_resources(
