@@ -120,13 +120,24 @@ def load_model(
             raise ModelError(f"{folder}: expected a model folder with {name}, found none")
     try:
         config = TrueLeadConfig.from_pretrained(folder, local_files_only=True)
-        model = TrueLeadForConditionalGeneration.from_pretrained(
-            folder, config=config, use_safetensors=True, local_files_only=True
+        model, found = TrueLeadForConditionalGeneration.from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
         )
         processor = TrueLeadProcessor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{folder}: expected a whole TrueLead model: {reason}") from error
+    # What is missing would be filled with random numbers, and answer all the same.
+    for key, problem in (("missing_keys", "without"), ("mismatched_keys", "with a misfitting")):
+        if found[key]:
+            name = sorted(str(one) for one in found[key])[0]
+            raise ModelError(
+                f"{folder}: expected a whole TrueLead model, found one {problem} {name}"
+            )
     if device is not None:
         model.to(device)
     return model.eval(), processor
