@@ -27,6 +27,7 @@ pretrain: { steps: 3, ecgs_per_step: 4, questions_per_ecg: 2 }
 finetune: { steps: 2, ecgs_per_step: 4, questions_per_ecg: 2 }
 train: { cpus_per_worker: 0.5, checkpoint_every: 2 }
 evaluate: { bootstrap_samples: 100, maximum_questions: 40 }
+arms: [{ name: debiased, pretrain: do-question-balanced }]
 """
 
 
@@ -73,7 +74,7 @@ def test_the_main_tasks_run(tmp_path: Path, ray_cluster: Any) -> None:
             env=dict(os.environ),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
