@@ -199,18 +199,28 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         ConfigError: the file is missing or no mapping; a key is unknown; a value does not fit.
     """
+    tree = read_mapping(path, file="a recipe file", keys="recipe keys")
+    for override in overrides:
+        _set(tree, override)
+    return parse_recipe(tree, where=str(path))
+
+
+def read_mapping(path: str | Path, *, file: str, keys: str) -> dict[str, Any]:
+    """The mapping in a YAML file; `file` and `keys` name in errors what was expected.
+
+    Raises:
+        ConfigError: the file is missing, no YAML, or no mapping.
+    """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f"{path}: expected a recipe file (YAML), found none")
+        raise ConfigError(f"{path}: expected {file} (YAML), found none")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected a mapping of recipe keys")
-    for override in overrides:
-        _set(tree, override)
-    return parse_recipe(tree, where=str(path))
+        raise ConfigError(f"{path}: expected a mapping of {keys}")
+    return tree
 
 
 def parse_recipe(tree: Mapping[str, Any], where: str = "recipe") -> Recipe:

@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
-from truelead.config import Frozen, Recipe, Scalar, parse_recipe
+from truelead.config import Frozen, Recipe, Scalar, parse_recipe, read_mapping
 from truelead.errors import ConfigError
 from truelead.sweep.distributions import Distribution, parse_distribution
 
@@ -116,15 +115,7 @@ def load_space(path: str | Path) -> SearchSpace:
     Raises:
         ConfigError: the file is missing or no mapping; a key is unknown; a value does not fit.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"{path}: expected a search space (YAML), found none")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected a mapping of search space keys")
+    tree = read_mapping(path, file="a search space", keys="search space keys")
     return parse_space(tree, where=str(path))
 
 
