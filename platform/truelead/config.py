@@ -105,7 +105,11 @@ class StageConfig(Frozen):
     steps: int = Field(400, ge=0)
     ecgs_per_step: int = Field(16, ge=1)
     questions_per_ecg: int = Field(8, ge=1, description="mean number drawn for an ECG an epoch")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon: for the hidden matrices, best for a model from scratch"
+    )
     learning_rate: float = Field(1e-3, gt=0)
+    matrix_learning_rate: float = Field(0.02, gt=0, description="of what Muon updates")
     encoder_learning_rate: float = Field(0.0, ge=0, description="0 keeps the encoder frozen")
     weight_decay: float = Field(0.05, ge=0)
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
@@ -120,7 +124,7 @@ class TrainConfig(Frozen):
     use_gpu: bool = False
     zero_stage: Literal[0, 1, 2, 3] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
-    gradient_clipping: float = Field(1.0, gt=0)
+    gradient_clipping: float = Field(1.0, gt=0, description="largest norm; not with muon")
     checkpoint_every: int = Field(100, ge=1, description="steps (encoder: epochs)")
     keep_checkpoints: int = Field(2, ge=1)
     max_failures: int = Field(2, ge=0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from truelead.config import EncoderConfig
-from truelead.model.encoder import build_encoder
+from truelead.model.encoder import build_encoder, pooled
 from truelead.model.encoder.pretraining import (
     OBJECTIVES,
     EncoderPretrainingModel,
@@ -95,7 +95,7 @@ def test_contrast_alone_learns_to_match() -> None:
     assert model.report_tower is not None
     model.eval()
     with torch.no_grad():
-        left = model.ecg_projection(encoder(ecg).mean(dim=1))
+        left = model.ecg_projection(pooled(encoder(ecg)))
         right = model.report_projection(model.report_tower(ids, mask))
     cosine = torch.nn.functional.cosine_similarity(left[:, None], right[None], dim=-1)
     assert cosine.argmax(dim=1).tolist() == [0, 1, 2, 3]

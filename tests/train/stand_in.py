@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from truelead.config import TrainConfig
 from truelead.train.checkpoint import Checkpoints, Publish
-from truelead.train.engine import Engine, Optimization
+from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
 from truelead.train.metrics import MetricsWriter
+from truelead.train.optimizer import Optimization
 
 ROWS = 8
 """Rows of a step, over all workers."""
@@ -98,13 +99,21 @@ def train_worker(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare_worker(arguments: dict[str, Any]) -> dict[str, Any]:
-    """One worker of Ray Train: trains the stand-in once for each engine in `arguments`."""
+    """One worker of Ray Train: trains the stand-in once for each engine in `arguments`.
+
+    An engine whose name starts with "muon" has that optimizer.
+    """
     import ray.train
 
     context = ray.train.get_context()
     return {
         name: train_once(
-            {**arguments, "train": train, "folder": f"{arguments['folder']}/{name}"},
+            {
+                **arguments,
+                "train": train,
+                "folder": f"{arguments['folder']}/{name}",
+                "optimizer": "muon" if name.startswith("muon") else "adamw",
+            },
             context.get_world_rank(),
             context.get_world_size(),
             checkpoints=False,
@@ -132,6 +141,7 @@ def train_once(
         weight_decay=0.1,
         warmup_steps=2,
         steps=arguments["steps"],
+        optimizer=arguments.get("optimizer", "adamw"),
     )
     engine = Engine(SmallModel(), train, optimization)
     task = SmallTask(rank, workers, arguments.get("trouble", {}))

@@ -27,6 +27,7 @@ def compared(
     engines = {
         **{f"zero{stage}": TrainConfig(workers=2, zero_stage=stage) for stage in (0, 2, 3)},
         "bfloat16": TrainConfig(workers=2, zero_stage=1, dtype="bfloat16"),
+        **{f"muon-zero{stage}": TrainConfig(workers=2, zero_stage=stage) for stage in (0, 2, 3)},
     }
     values = launch(
         compare_worker,
@@ -43,10 +44,17 @@ def compared(
 
 
 @pytest.mark.parametrize(
-    ("engine", "tolerance"), [("zero2", 1e-4), ("zero3", 1e-4), ("bfloat16", 0.05)]
+    ("engine", "reference", "tolerance"),
+    [
+        ("zero2", "zero0", 1e-4),
+        ("zero3", "zero0", 1e-4),
+        ("bfloat16", "zero0", 0.05),
+        ("muon-zero2", "muon-zero0", 1e-3),
+        ("muon-zero3", "muon-zero0", 1e-3),
+    ],
 )
-def test_engines_train_alike(compared: Any, engine: str, tolerance: float) -> None:
-    value, losses = compared["zero0"]
+def test_engines_train_alike(compared: Any, engine: str, reference: str, tolerance: float) -> None:
+    value, losses = compared[reference]
     assert len(losses) == STEPS
     other, other_losses = compared[engine]
     assert other_losses == pytest.approx(losses, rel=tolerance)
@@ -54,17 +62,25 @@ def test_engines_train_alike(compared: Any, engine: str, tolerance: float) -> No
     assert other["names"] == value["names"] == sorted(SmallModel().state_dict())
 
 
-@pytest.mark.parametrize(("workers", "zero_stage"), [(1, 0), (2, 2)])
+@pytest.mark.parametrize(
+    ("reference", "workers", "zero_stage"), [("zero0", 1, 0), ("zero0", 2, 2), ("muon-zero0", 1, 0)]
+)
 def test_killed_worker_changes_nothing(
-    compared: Any, tmp_path: Path, workers: int, zero_stage: int
+    compared: Any, tmp_path: Path, reference: str, workers: int, zero_stage: int
 ) -> None:
     """One worker killed and resumed, or one of two with shards: the losses of two undisturbed."""
-    value, losses = compared["zero0"]
+    value, losses = compared[reference]
     train = TrainConfig(workers=workers, zero_stage=zero_stage, checkpoint_every=2)
     trouble = {"kill_at": 3, "marker": str(tmp_path / "killed")}
     other = launch(
         train_worker,
-        {"train": train, "folder": str(tmp_path), "steps": STEPS, "trouble": trouble},
+        {
+            "train": train,
+            "folder": str(tmp_path),
+            "steps": STEPS,
+            "trouble": trouble,
+            "optimizer": "muon" if reference.startswith("muon") else "adamw",
+        },
         train=train,
         folder=tmp_path,
         title="killed",

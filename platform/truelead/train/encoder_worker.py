@@ -23,12 +23,13 @@ from truelead.train.augmentation import Augmentation
 from truelead.train.checkpoint import Checkpoints
 from truelead.train.encoder_metrics import label_metrics
 from truelead.train.encoder_targets import Targets
-from truelead.train.engine import Engine, Optimization
+from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.feed import stream
 from truelead.train.launch import reporting_errors
 from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
 from truelead.train.metrics import MetricsWriter
+from truelead.train.optimizer import Optimization
 from truelead.train.plan import Plan, PlannedStep, Position
 from truelead.train.readers import SignalReader
 from truelead.train.stage import CHECKPOINTS

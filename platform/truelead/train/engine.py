@@ -1,73 +1,17 @@
-"""A DeepSpeed engine derived from the typed configuration.
-
-Parameter groups follow decoupled weight decay as is usual for Transformers (Loshchilov and Hutter,
-ICLR 2019): matrices decay; norms, biases and embeddings do not; the encoder has its own rate.
-"""
+"""A DeepSpeed engine derived from the typed configuration."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from truelead.config import TrainConfig
+from truelead.train.optimizer import Optimization, build_optimizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Optimization:
-    """Rates of one stage.
-
-    Attributes:
-        learning_rate: peak rate of everything but the encoder.
-        encoder_learning_rate: peak rate of the parameters under `encoder_prefix`.
-        warmup_steps, steps: the schedule rises linearly over the first and follows a half cosine
-            down to 0 at the second.
-    """
-
-    learning_rate: float
-    weight_decay: float
-    warmup_steps: int
-    steps: int
-    encoder_learning_rate: float | None = None
-    encoder_prefix: str = "encoder."
-
-    def factor(self, step: int) -> float:
-        """Share of the peak rate at `step` (from 0): linear warm-up, then cosine to 0."""
-        if step < self.warmup_steps:
-            return (step + 1) / self.warmup_steps
-        span = max(1, self.steps - self.warmup_steps)
-        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - self.warmup_steps) / span)))
-
-
-def parameter_groups(model: nn.Module, optimization: Optimization) -> list[dict[str, Any]]:
-    """Trainable parameters by (rate, decay), in a fixed order; no group is empty."""
-    embeddings = {
-        id(parameter)
-        for module in model.modules()
-        if isinstance(module, nn.Embedding)
-        for parameter in module.parameters(recurse=False)
-    }
-    grouped: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        rate = optimization.learning_rate
-        if optimization.encoder_learning_rate is not None and name.startswith(
-            optimization.encoder_prefix
-        ):
-            rate = optimization.encoder_learning_rate
-        decays = parameter.ndim >= 2 and id(parameter) not in embeddings
-        decay = optimization.weight_decay if decays else 0.0
-        grouped.setdefault((rate, decay), []).append(parameter)
-    return [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in grouped.items()
-    ]
 
 
 class Engine:
@@ -87,18 +31,17 @@ class Engine:
             # DeepSpeed cannot broadcast a scalar; loading takes one value for a scalar again.
             if parameter.ndim == 0:
                 parameter.data = parameter.data.reshape(1)
-        groups = parameter_groups(model, optimization)
         self.optimization = optimization
         self.dtype = _DTYPES[train.dtype]
         self.zero_stage = train.zero_stage
         self._plain_norm = math.nan
-        self._peak_rates = [group["lr"] for group in groups]
-        self._optimizer = torch.optim.AdamW(groups)
+        self._optimizer = build_optimizer(model, optimization)
+        self._peak_rates = [group["lr"] for group in self._optimizer.param_groups]
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
             model_parameters=[p for p in model.parameters() if p.requires_grad],
             optimizer=self._optimizer,
-            config=deepspeed_config(train),
+            config=deepspeed_config(train, optimization),
         )
 
     @property
@@ -180,14 +123,18 @@ class Engine:
         return state
 
 
-def deepspeed_config(train: TrainConfig) -> dict[str, Any]:
+def deepspeed_config(train: TrainConfig, optimization: Optimization) -> dict[str, Any]:
     """DeepSpeed's own configuration for the typed one."""
+    # Muon needs a matrix's gradient whole, so ZeRO must not scatter it. Its updates have a fixed
+    # size; ZeRO would clip them in place of the gradients, so nothing is clipped with Muon.
+    muon = optimization.optimizer == "muon"
     return {
         # The loss is divided by the global count in the loop, so this only satisfies DeepSpeed.
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
-        "gradient_clipping": train.gradient_clipping,
-        "zero_optimization": {"stage": train.zero_stage},
+        "gradient_clipping": 0.0 if muon else train.gradient_clipping,
+        "zero_optimization": {"stage": train.zero_stage, "reduce_scatter": not muon},
+        "zero_allow_untested_optimizer": True,
         "bf16": {"enabled": train.dtype == "bfloat16"},
         "steps_per_print": 10**9,
         "wall_clock_breakdown": False,

@@ -22,13 +22,14 @@ from truelead.model.batch import Batch
 from truelead.model.build import load_model, prepare_for_training, save_model
 from truelead.model.processing import GroupInput, TrueLeadProcessor
 from truelead.train.checkpoint import Checkpoints
-from truelead.train.engine import Engine, Optimization
+from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.features import FeatureCache
 from truelead.train.feed import stream
 from truelead.train.launch import reporting_errors
 from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
 from truelead.train.metrics import MetricsWriter
+from truelead.train.optimizer import Optimization
 from truelead.train.plan import Plan, Planned, PlannedStep, Position
 from truelead.train.readers import FeatureReader, Reader, SignalReader
 from truelead.train.stage import CHECKPOINTS
@@ -154,6 +155,8 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             weight_decay=config.weight_decay,
             warmup_steps=int(config.warmup_fraction * config.steps),
             steps=config.steps,
+            optimizer=config.optimizer,
+            matrix_learning_rate=config.matrix_learning_rate,
         ),
     )
     task = QuestionTask(

@@ -71,5 +71,8 @@ def parameter_count(module: nn.Module) -> int:
 
 
 def pooled(features_NPD: Tensor) -> Tensor:
-    """pooled_ND: the mean over the patches."""
-    return torch.mean(features_NPD, dim=1)
+    """pooled_NF, F = 2 D: the mean and the largest value over the patches.
+
+    The mean tells what every beat shows, the largest value what one beat shows.
+    """
+    return torch.cat([features_NPD.mean(dim=1), features_NPD.amax(dim=1)], dim=-1)

@@ -3,8 +3,8 @@
 Sources: Zhai et al. 2023 (sigmoid loss for language-image pre-training), Liu et al. 2024 (ECG and
 report contrast, MERL).
 
-Shape suffixes: N ECGs in the batch, C labels, S tokens of a report, D encoder width, E width of
-the space that ECGs and reports share.
+Shape suffixes: N ECGs in the batch, C labels, S tokens of a report, D encoder width, F = 2 D
+pooled width, E width of the space that ECGs and reports share.
 """
 
 from __future__ import annotations
@@ -78,13 +78,12 @@ class EncoderPretrainingModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.contrastive_weight = contrastive_weight
-        self.label_norm = nn.LayerNorm(encoder.width)
-        self.label_head = nn.Linear(encoder.width, n_labels)
+        self.label_head = nn.Linear(2 * encoder.width, n_labels)
         self.report_tower: ReportTower | None = None
         if vocabulary_size is not None:
             self.report_tower = ReportTower(vocabulary_size)
             self.report_projection = nn.Linear(128, width)
-            self.ecg_projection = nn.Linear(encoder.width, width)
+            self.ecg_projection = nn.Linear(2 * encoder.width, width)
             # Start values of Zhai et al. 2023, section 3.2.
             self.log_temperature = nn.Parameter(torch.tensor(math.log(10.0)))
             self.bias = nn.Parameter(torch.tensor(-10.0))
@@ -113,8 +112,8 @@ class EncoderPretrainingModel(nn.Module):
             has them, and `logits` [N, C].
         """
         assert objective in OBJECTIVES, objective
-        ecg_ND = pooled(self.encoder(ecg_NLT))
-        logits_NC = self.label_head(self.label_norm(ecg_ND))
+        ecg_NF = pooled(self.encoder(ecg_NLT))
+        logits_NC = self.label_head(ecg_NF)
         result: dict[str, Tensor] = {"logits": logits_NC}
         parts: list[Tensor] = []
         if "labels" in objective:
@@ -126,7 +125,7 @@ class EncoderPretrainingModel(nn.Module):
             assert report_mask_NS is not None, "the contrastive objective needs reports"
             report_NE = self.report_projection(self.report_tower(report_ids_NS, report_mask_NS))
             result["contrastive_loss"] = sigmoid_contrast(
-                self.ecg_projection(ecg_ND),
+                self.ecg_projection(ecg_NF),
                 report_NE,
                 same_reports(report_ids_NS, report_mask_NS),
                 self.log_temperature.exp(),
