@@ -56,6 +56,19 @@ def test_tokens_have_the_scale_of_words(name: str) -> None:
     assert float(scale) == pytest.approx(0.02, rel=0.1)
 
 
+@every_projector
+def test_noise_is_for_training_alone(name: str) -> None:
+    projector = make_projector(name, {"noise": 0.5}, 24, 40)
+    features = torch.randn(2, 63, 24)
+    with torch.no_grad():
+        assert (projector(features) - projector(features)).abs().max() > 1e-3
+        assert torch.isfinite(projector(torch.zeros(1, 1, 24))).all()
+        projector.eval()
+        torch.testing.assert_close(projector(features), projector(features))
+    with pytest.raises(ModelError, match="noise"):
+        make_projector(name, {"noise": -1}, 24, 40)
+
+
 def test_pooling_averages_adjacent_patches() -> None:
     features = torch.arange(12.0).view(1, 6, 2)
     assert pool_patches(features, 3)[0, :, 0].tolist() == [1, 5, 9]

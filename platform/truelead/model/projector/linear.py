@@ -17,10 +17,13 @@ class LinearProjector(Projector):
         width: D.
         hidden_size: H.
         tokens: K.
+        noise: see `Projector`.
     """
 
-    def __init__(self, width: int, hidden_size: int, *, tokens: int = 16) -> None:
-        super().__init__(tokens, hidden_size)
+    def __init__(
+        self, width: int, hidden_size: int, *, tokens: int = 16, noise: float = 0.0
+    ) -> None:
+        super().__init__(tokens, hidden_size, noise)
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, hidden_size)
 

@@ -17,13 +17,20 @@ class MLPProjector(Projector):
         width: D.
         hidden_size: H.
         tokens: K.
+        noise: see `Projector`.
         inner_size: width of the hidden layer; None: 2 H.
     """
 
     def __init__(
-        self, width: int, hidden_size: int, *, tokens: int = 16, inner_size: int | None = None
+        self,
+        width: int,
+        hidden_size: int,
+        *,
+        tokens: int = 16,
+        inner_size: int | None = None,
+        noise: float = 0.0,
     ) -> None:
-        super().__init__(tokens, hidden_size)
+        super().__init__(tokens, hidden_size, noise)
         inner_size = inner_size or 2 * hidden_size
         self.norm = nn.LayerNorm(width)
         self.linear1 = nn.Linear(width, inner_size)

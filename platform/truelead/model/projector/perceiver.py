@@ -53,6 +53,7 @@ class PerceiverProjector(Projector):
         width: D.
         hidden_size: H.
         tokens: K.
+        noise: see `Projector`.
         layers: resampler layers.
         heads: attention heads, a divisor of H.
         maximum_patches: P up to which patches have an embedding of their place.
@@ -70,8 +71,9 @@ class PerceiverProjector(Projector):
         layers: int = 2,
         heads: int = 4,
         maximum_patches: int = 1024,
+        noise: float = 0.0,
     ) -> None:
-        super().__init__(tokens, hidden_size)
+        super().__init__(tokens, hidden_size, noise)
         if hidden_size % heads:
             raise ModelError(
                 f"perceiver: heads: expected a divisor of {hidden_size}, found {heads}"
