@@ -65,6 +65,9 @@ class EncoderTrainingConfig(Frozen):
     weight_decay: float = Field(0.05, ge=0)
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     minimum_positives: int = Field(8, ge=1, description="codes with fewer train ECGs are left out")
+    notes_weight: float = Field(
+        0.25, ge=0, description="of noise, extra beats and axis together beside the statements"
+    )
     augment: bool = True
 
 

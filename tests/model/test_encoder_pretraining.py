@@ -10,7 +10,7 @@ from truelead.model.encoder import build_encoder, pooled
 from truelead.model.encoder.pretraining import (
     OBJECTIVES,
     EncoderPretrainingModel,
-    masked_binary_cross_entropy,
+    weighted_binary_cross_entropy,
     same_reports,
     sigmoid_contrast,
 )
@@ -22,9 +22,9 @@ def test_masked_labels_do_not_count() -> None:
     labels = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
     mask = torch.tensor([[True, False], [True, True]])
     expected = (math.log1p(math.exp(-2.0)) + math.log(2.0) + math.log1p(math.exp(-3.0))) / 3
-    found = masked_binary_cross_entropy(logits, labels, mask)
+    found = weighted_binary_cross_entropy(logits, labels, mask)
     assert float(found) == pytest.approx(expected, rel=1e-5)
-    assert float(masked_binary_cross_entropy(logits, labels, torch.zeros(2, 2).bool())) == 0
+    assert float(weighted_binary_cross_entropy(logits, labels, torch.zeros(2, 2).bool())) == 0
 
 
 def test_contrast_against_a_written_out_sum() -> None:

@@ -79,3 +79,11 @@ def test_augmentation_keeps_shape_and_scale() -> None:
         assert len(lags) == 1, "a shifted copy"
     again = Augmentation(shift=0, scale=0, noise=0, lead_dropout=0)(ecg_NLT)
     assert torch.equal(again, ecg_NLT)
+
+
+def test_notes_weigh_together_a_share_of_the_statements(records: list[Record]) -> None:
+    targets = build_targets(records, 1)
+    weights = targets.weights(0.25)
+    assert len(weights) == len(targets.names)
+    assert weights[: targets.statements] == pytest.approx(1)
+    assert weights[targets.statements :].sum() == pytest.approx(0.25 * targets.statements)

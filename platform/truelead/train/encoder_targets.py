@@ -56,6 +56,12 @@ class Targets:
     report_mask_NS: NDArray[np.bool_]
     vocabulary_size: int
 
+    def weights(self, notes_weight: float) -> NDArray[np.float32]:
+        """float32 [C]: 1 for a statement; the notes together `notes_weight` of all statements."""
+        notes = len(self.names) - self.statements
+        share = notes_weight * self.statements / notes if notes and self.statements else 1.0
+        return np.repeat(np.float32([1.0, share]), [self.statements, notes])
+
 
 def build_targets(records: Sequence[Record], minimum_positives: int) -> Targets:
     """Targets of the train records, those that at least `minimum_positives` of them have.

@@ -75,6 +75,7 @@ class EncoderTask:
         self._objective = recipe.encoder_training.objective
         self._augmentation = Augmentation() if recipe.encoder_training.augment else None
         self._targets = targets
+        self._weight_C = targets.weights(recipe.encoder_training.notes_weight)
         self._reader = reader
         self._steps = steps
         self._rank = rank
@@ -95,7 +96,7 @@ class EncoderTask:
             content = {
                 "ecg_NLT": torch.from_numpy(ecg_NLT),
                 "labels_NC": torch.from_numpy(self._targets.label_NC[rows]).float(),
-                "label_mask_NC": torch.from_numpy(self._targets.known_NC[rows]),
+                "label_weight_NC": torch.from_numpy(self._targets.known_NC[rows] * self._weight_C),
             }
             if "contrastive" in self._objective:
                 mask_NS = torch.from_numpy(self._targets.report_mask_NS[rows])

@@ -92,7 +92,7 @@ class EncoderPretrainingModel(nn.Module):
         self,
         ecg_NLT: Tensor,
         labels_NC: Tensor,
-        label_mask_NC: Tensor | None = None,
+        label_weight_NC: Tensor | None = None,
         report_ids_NS: Tensor | None = None,
         report_mask_NS: Tensor | None = None,
         objective: str = "labels",
@@ -102,7 +102,7 @@ class EncoderPretrainingModel(nn.Module):
         Args:
             ecg_NLT: standardised ECGs.
             labels_NC: 1 where the label holds, else 0.
-            label_mask_NC: True where the label is known; None: everywhere.
+            label_weight_NC: weight of a label in the loss, 0 where it is not known; None: all 1.
             report_ids_NS, report_mask_NS: reports (`tokenizer.encode_reports`); needed by the
                 contrastive objectives.
             objective: one of `OBJECTIVES`.
@@ -117,7 +117,9 @@ class EncoderPretrainingModel(nn.Module):
         result: dict[str, Tensor] = {"logits": logits_NC}
         parts: list[Tensor] = []
         if "labels" in objective:
-            result["label_loss"] = masked_binary_cross_entropy(logits_NC, labels_NC, label_mask_NC)
+            result["label_loss"] = weighted_binary_cross_entropy(
+                logits_NC, labels_NC, label_weight_NC
+            )
             parts.append(result["label_loss"])
         if "contrastive" in objective:
             assert self.report_tower is not None, "the contrastive objective needs a report tower"
@@ -137,17 +139,17 @@ class EncoderPretrainingModel(nn.Module):
         return result
 
 
-def masked_binary_cross_entropy(
-    logits_NC: Tensor, labels_NC: Tensor, label_mask_NC: Tensor | None
+def weighted_binary_cross_entropy(
+    logits_NC: Tensor, labels_NC: Tensor, label_weight_NC: Tensor | None
 ) -> Tensor:
-    """Binary cross-entropy, the mean over the known labels; 0 where none is known."""
+    """Binary cross-entropy, the weighted mean over the labels; 0 where none has a weight."""
     loss_NC = functional.binary_cross_entropy_with_logits(
         logits_NC.float(), labels_NC.float(), reduction="none"
     )
-    if label_mask_NC is None:
+    if label_weight_NC is None:
         return loss_NC.mean()
-    known_NC = label_mask_NC.to(loss_NC.dtype)
-    return (loss_NC * known_NC).sum() / known_NC.sum().clamp_min(1)
+    weight_NC = label_weight_NC.to(loss_NC.dtype)
+    return (loss_NC * weight_NC).sum() / weight_NC.sum().clamp_min(1e-6)
 
 
 def same_reports(report_ids_NS: Tensor, report_mask_NS: Tensor) -> Tensor:
