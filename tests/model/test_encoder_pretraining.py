@@ -10,9 +10,9 @@ from truelead.model.encoder import build_encoder, pooled
 from truelead.model.encoder.pretraining import (
     OBJECTIVES,
     EncoderPretrainingModel,
-    weighted_binary_cross_entropy,
     same_reports,
     sigmoid_contrast,
+    weighted_binary_cross_entropy,
 )
 from truelead.model.tokenizer import encode_reports, train_tokenizer
 
