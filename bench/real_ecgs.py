@@ -32,13 +32,13 @@ def rows() -> list[dict[str, Any]]:
     return [_encoder(recipe), *_arms(report), *_differences(report)]
 
 
-def real_recipe() -> Recipe:
-    """The shipped recipe, on the records of TRUELEAD_DATA where it is set."""
+def real_recipe(path: Path = RECIPE) -> Recipe:
+    """A shipped recipe, on the records of TRUELEAD_DATA where it is set."""
     root = os.environ.get("TRUELEAD_DATA")
     overrides = []
     if root:
         overrides = [f"data.root={root}/ptbxl", f"data.ecg_qa={root}/ecg-qa/ptbxl"]
-    return load_recipe(RECIPE, overrides)
+    return load_recipe(path, overrides)
 
 
 def _encoder(recipe: Recipe) -> dict[str, Any]:

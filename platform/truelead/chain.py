@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -127,26 +128,32 @@ def sweep(recipe: Recipe, space_file: Path) -> SweepResult:
     return run_sweep(recipe, space)
 
 
-def share_inputs(recipe: Recipe, seed: int) -> Recipe:
-    """The same run with another seed, in `<output>/seed-<n>`, on the same shards and encoder.
+def share_inputs(recipe: Recipe, output: Path) -> Recipe:
+    """The recipe with another output folder, on the same shards, encoder and features.
 
     What differs between such runs is the language model's training alone, so that the encoder is
-    paid once and the seeds show the spread of the stage that is compared.
+    paid once.
     """
-    output = recipe.output / f"seed-{seed}"
     output.mkdir(parents=True, exist_ok=True)
     for name in ("shards", "encoder", "features"):
         link = output / name
         if not link.is_symlink():
-            link.symlink_to(Path("..") / name, target_is_directory=True)
-    return recipe.model_copy(update={"seed": seed, "output": output})
+            source = os.path.relpath(recipe.output / name, output)
+            link.symlink_to(source, target_is_directory=True)
+    return recipe.model_copy(update={"output": output})
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The same run with another seed, in `<output>/seed-<n>`, to show the spread of training."""
+    shared = share_inputs(recipe, recipe.output / f"seed-{seed}")
+    return shared.model_copy(update={"seed": seed})
 
 
 def evaluate_seeds(recipe: Recipe, seeds: Sequence[int]) -> Path:
     """Judge every arm over several seeds on the same questions; the first is the recipe's own."""
     from truelead.evaluate.judge import evaluate_runs
 
-    runs = [recipe, *(share_inputs(recipe, seed) for seed in seeds if seed != recipe.seed)]
+    runs = [recipe, *(with_seed(recipe, seed) for seed in seeds if seed != recipe.seed)]
     return evaluate_runs(
         recipe,
         {arm.name: [one.output / arm.name / "finetune" for one in runs] for arm in recipe.arms},
@@ -179,7 +186,7 @@ def run(
     ]
     others = [seed for seed in seeds if seed != recipe.seed]
     for seed in [recipe.seed, *others]:
-        one = recipe if seed == recipe.seed else share_inputs(recipe, seed)
+        one = recipe if seed == recipe.seed else with_seed(recipe, seed)
         label = f"seed {seed}, " if others else ""
         for arm in recipe.arms:
             for name, stage in (("pretrain", pretrain), ("finetune", finetune)):

@@ -60,7 +60,7 @@ class Targets:
         """float32 [C]: 1 for a statement; the notes together `notes_weight` of all statements."""
         notes = len(self.names) - self.statements
         share = notes_weight * self.statements / notes if notes and self.statements else 1.0
-        return np.repeat(np.float32([1.0, share]), [self.statements, notes])
+        return np.repeat(np.array([1.0, share], np.float32), [self.statements, notes])
 
 
 def build_targets(records: Sequence[Record], minimum_positives: int) -> Targets:
