@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from truelead import chain
-from truelead.config import load_recipe
-from truelead.errors import ConfigError, TrueLeadError
+from truelead.config import Recipe
+from truelead.errors import ConfigError
+from truelead.job import run_job
 
 
-def main() -> int:
-    """Status 0, or 2 with one line on what the user can mend."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe")
-    parser.add_argument("--set", action="append", default=[], metavar="a.b=c", dest="overrides")
-    given = parser.parse_args()
-    try:
-        recipe = load_recipe(given.recipe, given.overrides)
-        if recipe.data.root is not None:
-            raise ConfigError("data.root: expected null to generate ECGs, found a folder")
-        print(f"generated ECGs: {chain.generate(recipe)}")
-    except TrueLeadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def generate(recipe: Recipe) -> None:
+    """Print the folder of the set.
+
+    Raises:
+        ConfigError: the recipe names a set of its own.
+    """
+    if recipe.data.root is not None:
+        raise ConfigError("data.root: expected null to generate ECGs, found a folder")
+    print(f"generated ECGs: {chain.generate(recipe)}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_job(__doc__, generate))

@@ -1,29 +1,9 @@
-"""Pre-train the ECG encoder of a recipe: python jobs/pretrain_encoder.py RECIPE [--set a.b=c]"""
-
 from __future__ import annotations
 
-import argparse
 import sys
 
 from truelead import chain
-from truelead.config import load_recipe
-from truelead.errors import TrueLeadError
-
-
-def main() -> int:
-    """Status 0, or 2 with one line on what the user can mend."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe")
-    parser.add_argument("--set", action="append", default=[], metavar="a.b=c", dest="overrides")
-    given = parser.parse_args()
-    try:
-        recipe = load_recipe(given.recipe, given.overrides)
-        print(f"encoder: {chain.pretrain_encoder(recipe)}")
-    except TrueLeadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
+from truelead.job import run_job
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_job(__doc__, lambda recipe: print(f"encoder: {chain.pretrain_encoder(recipe)}")))
