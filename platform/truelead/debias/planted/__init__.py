@@ -1,0 +1,22 @@
+"""Planted truth: a structural causal model whose P(A | do(Q), E) is known exactly."""
+
+from truelead.debias.planted.error import InterventionalError, interventional_error
+from truelead.debias.planted.model import PlantedEcgs, PlantedModel, planted_model
+from truelead.debias.planted.truth import (
+    condition_posterior,
+    interventional,
+    observational,
+    severity_posterior,
+)
+
+__all__ = [
+    "InterventionalError",
+    "PlantedEcgs",
+    "PlantedModel",
+    "condition_posterior",
+    "interventional",
+    "interventional_error",
+    "observational",
+    "planted_model",
+    "severity_posterior",
+]
