@@ -45,6 +45,18 @@ def test_overrides_reach_any_depth(tmp_path: Path) -> None:
     assert recipe.seed == 3
 
 
+def test_options_of_an_arm_come_on_top_of_the_stage() -> None:
+    recipe = parse_recipe(
+        {
+            "name": "x",
+            "pretrain": {"options": {"clip": 5.0, "estimation_epochs": 2}},
+            "arms": [{"name": "a", "pretrain": "ipw", "pretrain_options": {"clip": 3.0}}],
+        }
+    )
+    assert recipe.arm("a").pretrain.options == {"clip": 3.0, "estimation_epochs": 2}
+    assert recipe.arm("a").finetune.options == {}
+
+
 @pytest.mark.parametrize("override", ["pretrain.steps", "=3", "seed.deep=1", "arms.9.name=a"])
 def test_bad_overrides_are_refused(tmp_path: Path, override: str) -> None:
     path = tmp_path / "recipe.yaml"

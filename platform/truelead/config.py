@@ -117,6 +117,12 @@ class StageConfig(Frozen):
     weight_decay: float = Field(0.05, ge=0)
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
 
+    def with_strategy(self, strategy: str, options: Mapping[str, Scalar]) -> StageConfig:
+        """The stage with another strategy, and `options` on top of its own."""
+        return self.model_copy(
+            update={"strategy": strategy, "options": {**self.options, **options}}
+        )
+
 
 class TrainConfig(Frozen):
     """How the work is spread; the same for every training stage."""
@@ -144,11 +150,16 @@ class EvaluateConfig(Frozen):
 
 
 class ArmConfig(Frozen):
-    """One model of a comparison: the strategies of its two language-model stages."""
+    """One model of a comparison: the strategies of its two language-model stages.
+
+    Its options come on top of those of the stage.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     pretrain: str = "none"
+    pretrain_options: dict[str, Scalar] = Field(default_factory=dict)
     finetune: str = "none"
+    finetune_options: dict[str, Scalar] = Field(default_factory=dict)
 
 
 class Recipe(Frozen):
@@ -191,8 +202,8 @@ class Recipe(Frozen):
             if arm.name == name:
                 return self.model_copy(
                     update={
-                        "pretrain": self.pretrain.model_copy(update={"strategy": arm.pretrain}),
-                        "finetune": self.finetune.model_copy(update={"strategy": arm.finetune}),
+                        "pretrain": self.pretrain.with_strategy(arm.pretrain, arm.pretrain_options),
+                        "finetune": self.finetune.with_strategy(arm.finetune, arm.finetune_options),
                     }
                 )
         raise ConfigError(

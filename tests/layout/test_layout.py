@@ -17,6 +17,7 @@ LEVELS: dict[str, int] = {
     "errors": 0,
     "types": 1,
     "config": 1,
+    "job": 2,
     "signal": 2,
     "questions": 3,
     "data": 3,

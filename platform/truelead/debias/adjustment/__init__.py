@@ -6,6 +6,7 @@ from truelead.config import StageConfig
 from truelead.debias.adjustment.base import Adjustment, DrawnQuestion
 from truelead.debias.adjustment.do_question import DoQuestion
 from truelead.debias.adjustment.do_question_balanced import DoQuestionBalanced
+from truelead.debias.adjustment.inverse_bias import InverseBias
 from truelead.debias.adjustment.inverse_probability import InverseProbabilityWeighting
 from truelead.debias.adjustment.none import NoAdjustment
 from truelead.debias.setup.base import Setup
@@ -17,6 +18,7 @@ ADJUSTMENTS: dict[str, type[Adjustment]] = {
     "none": NoAdjustment,
     "do-question": DoQuestion,
     "do-question-balanced": DoQuestionBalanced,
+    "inverse-bias": InverseBias,
     "ipw": InverseProbabilityWeighting,
 }
 

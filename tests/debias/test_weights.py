@@ -1,4 +1,4 @@
-"""Stabilised weights against a hand calculation, over a set-up with a known table."""
+"""Weights of observed questions against a hand calculation, over a set-up with a known table."""
 
 from __future__ import annotations
 
@@ -141,3 +141,25 @@ def test_balanced_answers_by_hand(table: TableSetup) -> None:
     yes = sum(found[row] for row in OBSERVED if row[1:] == ("q1", "yes"))
     no = sum(found[row] for row in OBSERVED if row[1:] == ("q1", "no"))
     assert yes == pytest.approx(no)
+
+
+def test_inverse_bias_by_hand(table: TableSetup) -> None:
+    adjustment = build_adjustment(
+        StageConfig(strategy="inverse-bias", options={"clip": 100.0}, questions_per_ecg=1), table, 0
+    )
+    found = weights(adjustment)
+    # q1: 4 yes, 2 no; q2: 1 yes, 3 no; q3: yes alone. Already of mean 1 before scaling.
+    assert found == pytest.approx(
+        {
+            (0, "q1", "no"): 6 / (2 * 2),
+            (1, "q1", "no"): 6 / (2 * 2),
+            (1, "q1", "yes"): 6 / (2 * 4),
+            (0, "q2", "no"): 4 / (2 * 3),
+            (1, "q2", "yes"): 4 / (2 * 1),
+            (1, "q3", "yes"): 1.0,
+        }
+    )
+    assert adjustment.violations() == ("q3 is observed with one answer only",)
+    plain = build_adjustment(StageConfig(questions_per_ecg=1), table, 0)
+    bits = [one.diagnostics()["question_answer_bits"] for one in (adjustment, plain)]
+    assert bits[0] < bits[1]
