@@ -61,7 +61,7 @@ def _arms(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _differences(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = []
+    found: dict[str, dict[str, Any]] = {}
     for result in report["examination"]["comparisons"]:
         if {result["first"], result["second"]} != {BASELINE, DEBIASED}:
             continue
@@ -75,18 +75,17 @@ def _differences(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             goal, holds = 0.0, estimate >= 0
         elif result["cell"] == BALANCED:
             goal, holds = 2.0, estimate >= 2 and low > 0
-        found.append(
-            _row(
-                f"{DEBIASED} minus {BASELINE}: {result['cell']}",
-                estimate,
-                "points",
-                goal=goal,
-                holds=holds,
-                interval=[low, high],
-                peer=BASELINE,
-            )
+        # A cell that two suites share is compared once.
+        found[result["cell"]] = _row(
+            f"{DEBIASED} minus {BASELINE}: {result['cell']}",
+            estimate,
+            "points",
+            goal=goal,
+            holds=holds,
+            interval=[low, high],
+            peer=BASELINE,
         )
-    return found
+    return list(found.values())
 
 
 def _row(name: str, value: float, unit: str, **more: Any) -> dict[str, Any]:
