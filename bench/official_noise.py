@@ -1,6 +1,6 @@
 """ECG-QA's official questions about noise, on patients who were kept out of training.
 
-Trains the arm of jobs/recipes/ecg-qa.yaml on the shards and the encoder of the ptbxl recipe, and
+Trains the arm of jobs/recipes/ecg-qa-noise.yaml on the shards and the encoder of the ptbxl recipe, and
 compares it with answering each question by its commonest answer, which is "no".
 """
 
@@ -14,7 +14,7 @@ from bench.real_ecgs import real_recipe
 from truelead import chain
 
 COMMAND = "make soak SECTION=spine"
-RECIPE = Path("jobs/recipes/ecg-qa.yaml")
+RECIPE = Path("jobs/recipes/ecg-qa-noise.yaml")
 PEER = "majority-answer"
 
 

@@ -97,6 +97,9 @@ class QuestionsConfig(Frozen):
 
     setup: str = "ptbxl-severity"
     minimum_positives: int = Field(60, ge=1, description="codes with fewer train ECGs: not asked")
+    templates: tuple[int, ...] | None = Field(
+        None, min_length=1, description="ask only these of ECG-QA's 70 templates (setup ecg-qa)"
+    )
     seed: int = 0
 
 

@@ -227,6 +227,24 @@ def test_a_split_that_is_not_ecg_qa_s_is_refused(records: list[Record], official
         EcgQaSetup.build(moved, CONFIG, SEVERITIES["ptbxl"], ecg_qa=official, test_split="valid")
 
 
+def test_only_the_chosen_templates_are_asked(records: list[Record], official: Path) -> None:
+    chosen = CONFIG.model_copy(update={"templates": (26, 27)})
+    setup = EcgQaSetup.build(
+        records, chosen, SEVERITIES["ptbxl"], ecg_qa=official, test_split="valid"
+    )
+    groups = setup.groups("train")
+    assert {len(group) for group in groups} == {1}
+    assert {len(group) for group in setup.groups("valid")} == {1}
+    observed = [question for group in groups for question in setup.observed(group, 0)]
+    assert {question.template_id for question in observed} == {26, 27}
+    sets = setup.test_sets()
+    assert {q.template_id for questions in sets.values() for q in questions} == {26, 27}
+    assert sets["noise/template"]
+    unknown = CONFIG.model_copy(update={"templates": (27, 71)})
+    with pytest.raises(QuestionError, match="expected templates 1 to 70, found 71"):
+        EcgQaSetup.build(records, unknown, SEVERITIES["ptbxl"], ecg_qa=official, test_split="valid")
+
+
 @pytest.mark.real_data
 def test_on_the_real_rows(real_records: list[Record], real_data: Path) -> None:
     setup = EcgQaSetup.build(

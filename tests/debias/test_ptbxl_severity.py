@@ -174,6 +174,9 @@ def test_build_setup_follows_the_recipe(records: list[Record]) -> None:
     unknown = recipe.model_copy(update={"questions": QuestionsConfig(setup="quiz")})
     with pytest.raises(ConfigError, match=r"questions.setup: expected one of .*found 'quiz'"):
         build_setup(unknown, records)
+    chosen = recipe.model_copy(update={"questions": QuestionsConfig(templates=(26,))})
+    with pytest.raises(ConfigError, match=r"questions.templates: expected questions.setup ecg-qa"):
+        build_setup(chosen, records)
 
 
 @pytest.mark.real_data

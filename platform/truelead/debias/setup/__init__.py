@@ -30,6 +30,8 @@ def build_setup(recipe: Recipe, records: Sequence[Record]) -> Setup:
     name = recipe.questions.setup
     if name not in SETUPS:
         raise ConfigError(f"questions.setup: expected one of {', '.join(SETUPS)}, found {name!r}")
+    if recipe.questions.templates is not None and name != EcgQaSetup.name:
+        raise ConfigError(f"questions.templates: expected questions.setup ecg-qa, found {name}")
     return SETUPS[name].build(
         records,
         recipe.questions,

@@ -26,6 +26,7 @@ from truelead.debias.setup.official import (
 )
 from truelead.debias.setup.testing import balanced_test, confounded_test, word_test_sets
 from truelead.debias.severity import SeverityProvider
+from truelead.errors import QuestionError
 from truelead.questions.bank import QuestionBank
 from truelead.questions.pairs import consecutive_pairs, unrelated_pairs
 from truelead.questions.phrasing import question_id, text_of
@@ -52,7 +53,8 @@ class EcgQaSetup(Setup):
     Groups are every ECG alone, serial pairs of one patient, one unrelated pair an ECG, and the
     official pairs. do(Q) gives each kind of group its share, in it each template the same, in it
     each way to fill its attributes the same. Statements with fewer than
-    `questions.minimum_positives` train ECGs are not asked about by name.
+    `questions.minimum_positives` train ECGs are not asked about by name. `questions.templates`
+    names the only templates that are asked, official rows included.
 
     A group's observed questions are its official train rows (at most half of the count, drawn
     anew each epoch, in the template's or a paraphrased wording), the rest bank questions of the
@@ -60,7 +62,8 @@ class EcgQaSetup(Setup):
     questions, and there are no official test sets.
 
     Raises:
-        QuestionError: the records are split by another rule than ECG-QA's own.
+        QuestionError: the records are split by another rule than ECG-QA's own; there is no such
+            template.
     """
 
     name = "ecg-qa"
@@ -88,15 +91,18 @@ class EcgQaSetup(Setup):
                 if counts[code] >= config.minimum_positives
             }
         )
+        templates = _chosen_templates(config)
+        self._kinds = {_kind_of_template(template) for template in templates}
         self._questions = {
             question_id(TEMPLATES[template], attributes): _Asked(template, attributes)
             for template in self._bank.templates
+            if template in templates
             for attributes in self._bank.attributes(template)
         }
         self._official = (
             OfficialRows()
             if ecg_qa is None
-            else join_official_rows(ecg_qa, self.records, self._stratum)
+            else join_official_rows(ecg_qa, self.records, self._stratum, templates)
         )
         self._covered = {
             wordings[0].template_id
@@ -239,15 +245,19 @@ class EcgQaSetup(Setup):
 
     def _make_groups(self, records: Sequence[Record]) -> dict[str, list[Group]]:
         groups: dict[str, list[Group]] = defaultdict(list)
-        for record in records:
+        for record in records if "single" in self._kinds else ():
             groups[record.split].append((record.record_id,))
         self._bank_pairs: dict[str, set[Group]] = defaultdict(set)
-        pairs = consecutive_pairs(records) + unrelated_pairs(records, seed=self.config.seed)
+        pairs = []
+        if "comparison_consecutive" in self._kinds:
+            pairs += consecutive_pairs(records)
+        if "comparison_irrelevant" in self._kinds:
+            pairs += unrelated_pairs(records, seed=self.config.seed)
         for first, second in pairs:
             groups[second.split].append((first.record_id, second.record_id))
             self._bank_pairs[second.split].add((first.record_id, second.record_id))
         for official in self._official.questions.values():
-            for split in groups:
+            for split in {record.split for record in records}:
                 groups[split] += official_groups(official, split)
         return {split: list(dict.fromkeys(names)) for split, names in groups.items()}
 
@@ -282,6 +292,17 @@ class EcgQaSetup(Setup):
     def _shared(self, cell: Cell) -> Cell:
         """The one object that all groups share: half a million equal ones would be too many."""
         return self._known_cells.setdefault(cell, cell)
+
+
+def _chosen_templates(config: QuestionsConfig) -> frozenset[int]:
+    chosen = frozenset(TEMPLATES if config.templates is None else config.templates)
+    unknown = sorted(chosen - set(TEMPLATES))
+    if unknown:
+        raise QuestionError(
+            f"questions.templates: expected templates {min(TEMPLATES)} to {max(TEMPLATES)}, "
+            f"found {', '.join(map(str, unknown))}"
+        )
+    return chosen
 
 
 def _kind_of_template(template_id: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -35,9 +35,15 @@ class OfficialRows:
 
 
 def join_official_rows(
-    folder: Path, records: Mapping[str, Record], strata: Mapping[str, int]
+    folder: Path,
+    records: Mapping[str, Record],
+    strata: Mapping[str, int],
+    templates: Collection[int],
 ) -> OfficialRows:
     """Read both wordings and give each question the split and severity of its (second) ECG.
+
+    Args:
+        templates: rows of other templates are not read.
 
     Raises:
         QuestionError: a record's split contradicts ECG-QA's own: they must not be combined, or
@@ -54,6 +60,8 @@ def join_official_rows(
     for kind in WORDING_KINDS:
         kept = []
         for question in load_questions(folder, wording=kind):
+            if question.template_id not in templates:
+                continue
             splits = {records[name].split for name in question.ecg_ids if name in records}
             if len(splits) != 1 or not all(name in records for name in question.ecg_ids):
                 left_out += 1
