@@ -1,7 +1,7 @@
 """ECG-QA's official questions about noise, on patients who were kept out of training.
 
-Trains the arm of jobs/recipes/ecg-qa-noise.yaml on the shards and the encoder of the ptbxl recipe, and
-compares it with answering each question by its commonest answer, which is "no".
+Trains the arm of jobs/recipes/ecg-qa-noise.yaml on the shards and the encoder of the ptbxl recipe,
+and compares it with answering each question by its commonest answer, which is "no".
 """
 
 from __future__ import annotations
