@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -134,12 +133,9 @@ def share_inputs(recipe: Recipe, output: Path) -> Recipe:
     What differs between such runs is the language model's training alone, so that the encoder is
     paid once.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    for name in ("shards", "encoder", "features"):
-        link = output / name
-        if not link.is_symlink():
-            source = os.path.relpath(recipe.output / name, output)
-            link.symlink_to(source, target_is_directory=True)
+    from truelead.train.stage import link_shared
+
+    link_shared(recipe.output, output)
     return recipe.model_copy(update={"output": output})
 
 

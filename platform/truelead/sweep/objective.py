@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -19,9 +18,6 @@ from typing import Any
 
 from truelead.config import ArmConfig, Recipe
 from truelead.sweep.space import SearchSpace, Values, with_values
-
-SHARED = ("shards", "encoder", "features")
-"""Folders of the run that all trials read."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def run_trial(config: dict[str, Any], *, plan: SweepPlan) -> None:
     from truelead.sweep.development import DevelopmentQuestions
     from truelead.train import language_stage
     from truelead.train.environment import prepare_worker
-    from truelead.train.stage import CHECKPOINTS
+    from truelead.train.stage import CHECKPOINTS, link_shared
 
     trial = int(config["trial"])
     prepare_worker(plan.recipe.train.threads_per_worker)
@@ -98,15 +94,6 @@ def run_trial(config: dict[str, Any], *, plan: SweepPlan) -> None:
                 "score_seconds": time.monotonic() - trained,
             }
         )
-
-
-def link_shared(run: Path, trial_folder: Path) -> None:
-    """Let the trial's folder show the run's shards, encoder and features; nothing is copied."""
-    trial_folder.mkdir(parents=True, exist_ok=True)
-    for name in SHARED:
-        link = trial_folder / name
-        if not link.is_symlink():
-            link.symlink_to(os.path.relpath(run / name, trial_folder), target_is_directory=True)
 
 
 def _arm_name(steps: int) -> str:

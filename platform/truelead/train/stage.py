@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ from truelead.train.progress import say
 
 DONE = "done.json"
 CHECKPOINTS = "checkpoints"
+SHARED = ("shards", "encoder", "features")
+"""Folders of a run that trainings of its language model only read."""
 _STARTED = "started.json"
 _SCHEMA = 1
 
@@ -74,6 +77,15 @@ class Stage:
         ignored = shutil.ignore_patterns(CHECKPOINTS, "recipe.yaml", _STARTED, DONE)
         shutil.copytree(other, self.folder, ignore=ignored, dirs_exist_ok=True)
         return True
+
+
+def link_shared(run: Path, output: Path) -> None:
+    """Let `output` show the run's shards, encoder and features; nothing is copied."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name in SHARED:
+        link = output / name
+        if not link.is_symlink():
+            link.symlink_to(os.path.relpath(run / name, output), target_is_directory=True)
 
 
 def _key_in(path: Path) -> str | None:
