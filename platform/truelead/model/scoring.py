@@ -8,7 +8,7 @@ Shape suffixes: B question rows, R option rows, S tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,31 +20,44 @@ if TYPE_CHECKING:
     from truelead.model.modeling import TrueLeadForConditionalGeneration
 
 
-@torch.inference_mode()
-def score_options(
+class OptionReading(NamedTuple):
+    """Log-likelihoods of the options of question rows; gradients flow through it.
+
+    Attributes:
+        score_R: log-likelihood (nats) of each option, end of sequence included.
+        row_R: the question row of each option; rows in order, a row's options in order.
+        hidden_BH: last hidden state of each question row, from which its answer is read.
+    """
+
+    score_R: Tensor
+    row_R: Tensor
+    hidden_BH: Tensor
+
+
+def read_options(
     model: TrueLeadForConditionalGeneration,
     batch: Batch,
     options: Sequence[Sequence[Sequence[int]]],
-) -> list[list[float]]:
-    """Log-likelihood (nats) of each option of each question row.
+) -> OptionReading:
+    """Read every option behind its question.
 
     Args:
-        model: in evaluation mode.
+        model: training or answering.
         batch: question rows that end before the answer.
         options: for each row the token ids of each option, end of sequence included.
-
-    Returns:
-        For each row, the sum of the log-probabilities of each option's tokens.
     """
     assert len(options) == batch.rows
     read = read_questions(model, batch)
-    row_R = torch.tensor([row for row, choices in enumerate(options) for _ in choices])
+    hidden_BH = _last_hidden(read, batch.mask_BS)
+    row_R = torch.tensor(
+        [row for row, choices in enumerate(options) for _ in choices], dtype=torch.long
+    )
     if not len(row_R):
-        return [[] for _ in options]
+        return OptionReading(hidden_BH.new_zeros(0).float(), row_R, hidden_BH)
     ids_RS, mask_RS = _pad([ids for choices in options for ids in choices])
     row_R, ids_RS, mask_RS = (x.to(read.mask.device) for x in (row_R, ids_RS, mask_RS))
     head = model.get_output_embeddings()
-    first_BV = head(_last_hidden(read, batch.mask_BS)).float().log_softmax(dim=-1)
+    first_BV = head(hidden_BH).float().log_softmax(dim=-1)
     score_R = first_BV[row_R, ids_RS[:, 0]]
     if ids_RS.shape[1] > 1:
         # The last token of an option is predicted but never read.
@@ -54,7 +67,23 @@ def score_options(
         target = ids_RS[:, 1:][later_RS]
         picked = log_probability.gather(1, target[:, None])[:, 0]
         score_R = score_R.index_add(0, later_RS.nonzero()[:, 0], picked)
-    scores = iter(score_R.tolist())
+    return OptionReading(score_R, row_R, hidden_BH)
+
+
+@torch.inference_mode()
+def score_options(
+    model: TrueLeadForConditionalGeneration,
+    batch: Batch,
+    options: Sequence[Sequence[Sequence[int]]],
+) -> list[list[float]]:
+    """Log-likelihood (nats) of each option of each question row.
+
+    Args: as `read_options`; the model in evaluation mode.
+
+    Returns:
+        For each row, the sum of the log-probabilities of each option's tokens.
+    """
+    scores = iter(read_options(model, batch, options).score_R.tolist())
     return [[next(scores) for _ in choices] for choices in options]
 
 

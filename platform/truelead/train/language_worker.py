@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from truelead.config import Recipe
 from truelead.data.store import ShardStore
 from truelead.debias.adjustment import Adjustment, DrawnQuestion
+from truelead.debias.adjustment.loss_level import LossLevel
 from truelead.model.batch import Batch
 from truelead.model.build import load_model, prepare_for_training, save_model
 from truelead.model.processing import GroupInput, TrueLeadProcessor
+from truelead.train.answer_rows import OptionBatch, OptionBatches
 from truelead.train.checkpoint import Checkpoints
 from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
@@ -29,6 +31,7 @@ from truelead.train.feed import stream
 from truelead.train.launch import reporting_errors
 from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
 from truelead.train.metrics import MetricsWriter
+from truelead.train.objective_model import MODEL_PREFIX, ObjectiveModel, split_state
 from truelead.train.optimizer import Optimization
 from truelead.train.plan import Plan, Planned, PlannedStep, Position
 from truelead.train.readers import FeatureReader, Reader, SignalReader
@@ -75,11 +78,13 @@ class QuestionTask:
         steps: int,
         rank: int,
         workers: int,
+        options: OptionBatches | None = None,
     ) -> None:
         """Args:
         reader: gives features (a `FeatureReader`) or standardised signals.
         steps: length of the stage.
         rank, workers: which share of every step is this worker's.
+        options: makes rows of options for an objective; None for the answers' likelihood.
         """
         self._plan = plan
         self._reader = reader
@@ -87,6 +92,7 @@ class QuestionTask:
         self._steps = steps
         self._rank = rank
         self._workers = workers
+        self._options = options
 
     def batches(self, step: int, position: dict[str, int] | None) -> Iterator[FeedBatch]:
         """This worker's batches from `step` on."""
@@ -95,18 +101,22 @@ class QuestionTask:
         for item, values in arrays:
             yield FeedBatch(self._batch(item, values), dataclasses.asdict(item.after))
 
-    def loss(self, engine: Engine, content: Batch) -> LossTerms:
-        """Weighted negative log-likelihood of the answers."""
-        batch = content.to(engine.device)
-        output = engine(batch=batch)
-        loss = (batch.weight_B * output.loss_B).sum()
-        weight = (batch.weight_B * output.tokens_B).sum()
+    def loss(self, engine: Engine, content: Batch | OptionBatch) -> LossTerms:
+        """Weighted negative log-likelihood of the answers, or the strategy's own objective."""
+        if isinstance(content, OptionBatch):
+            options = content.to(engine.device)
+            loss, batch = engine(options), options.batch
+            tokens_B = options.answer_tokens_B
+        else:
+            batch = content.to(engine.device)
+            output = engine(batch=batch)
+            loss, tokens_B = (batch.weight_B * output.loss_B).sum(), output.tokens_B
         counts = {
-            "answer_tokens": float(content.answer_tokens),
-            "questions": float(content.rows),
-            "ecgs": float((content.ecg_index_GE >= 0).sum()),
+            "answer_tokens": float(tokens_B.sum()),
+            "questions": float(batch.rows),
+            "ecgs": float((batch.ecg_index_GE >= 0).sum()),
         }
-        return LossTerms(loss, weight, counts)
+        return LossTerms(loss, (batch.weight_B * tokens_B).sum(), counts)
 
     def _mine(self, step: Step) -> Sequence[Planned[Group, tuple[DrawnQuestion, ...]]]:
         return step.share(self._rank, self._workers)
@@ -114,19 +124,23 @@ class QuestionTask:
     def _record_ids(self, step: Step) -> list[str]:
         return list(dict.fromkeys(name for planned in self._mine(step) for name in planned.item))
 
-    def _batch(self, step: Step, values: NDArray[Any]) -> Batch:
+    def _batch(self, step: Step, values: NDArray[Any]) -> Batch | OptionBatch:
         place = {name: index for index, name in enumerate(self._record_ids(step))}
+        kind = "features" if values.dtype == np.float16 else "ecgs"
+        if self._options is not None:
+            drawn = [(planned.item, planned.content) for planned in self._mine(step)]
+            return self._options(drawn, place, {kind: values})
         groups = [
             GroupInput(
                 ecgs=tuple(place[name] for name in planned.item),
                 questions=tuple(drawn.question for drawn in planned.content),
                 weights=tuple(drawn.weight for drawn in planned.content),
+                told_strata=tuple(drawn.told_stratum for drawn in planned.content),
             )
             for planned in self._mine(step)
         ]
-        if values.dtype == np.float16:
-            return self._processor.batch(groups, features=values)
-        return self._processor.batch(groups, ecgs=values)
+        arrays: dict[str, Any] = {kind: values}
+        return self._processor.batch(groups, **arrays)
 
 
 def language_worker(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -146,8 +160,16 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     rank, workers = context.get_world_rank(), context.get_world_size()
     adjustment: Adjustment = ray.get(told.adjustment)
     model, processor = _start(told)
+    objective = adjustment.objective(model.config.get_text_config().hidden_size)
+    options = None
+    if objective is not None:
+        assert isinstance(adjustment, LossLevel), "objectives belong to loss-level strategies"
+        options = OptionBatches(
+            adjustment, processor, blind=objective.needs_blind, foil=objective.needs_foil
+        )
+    trained = model if objective is None else ObjectiveModel(model, objective)
     engine = Engine(
-        model,
+        trained,
         train,
         Optimization(
             learning_rate=config.learning_rate,
@@ -157,6 +179,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             steps=config.steps,
             optimizer=config.optimizer,
             matrix_learning_rate=config.matrix_learning_rate,
+            encoder_prefix="encoder." if objective is None else MODEL_PREFIX + "encoder.",
         ),
     )
     task = QuestionTask(
@@ -171,6 +194,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         steps=config.steps,
         rank=rank,
         workers=workers,
+        options=options,
     )
     trainer = Trainer(
         engine,
@@ -182,7 +206,12 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     metrics = trainer.fit()
     state = engine.full_state()
     if rank == 0:
-        _save(told, state)
+        rule = None
+        if objective is not None:
+            state, own = split_state(state)
+            objective.load_state_dict(own)
+            rule = objective.answer_rule()
+        _save(told, state, rule)
     return {"metrics": metrics}
 
 
@@ -197,10 +226,16 @@ def _start(told: LanguageArguments) -> tuple[Any, TrueLeadProcessor]:
     return model, processor
 
 
-def _save(told: LanguageArguments, state: dict[str, torch.Tensor]) -> None:
+def _save(
+    told: LanguageArguments, state: dict[str, torch.Tensor], rule: dict[str, float | str] | None
+) -> None:
     # A fresh model takes the gathered state: the engine's own may be sharded or in bfloat16.
     model, processor = _start(told)
     model.load_state_dict(state)
+    before = getattr(model.config, "answer_rule", None) or {}
+    if rule is not None or before.get("rule") == "counterfactual":
+        # The constant of a counterfactual rule belongs to the training that fitted it.
+        model.config.answer_rule = rule
     save_model(told.folder, model.eval(), processor)
     if getattr(told.recipe, told.stage).encoder_learning_rate > 0:
         model.encoder.save(told.folder / "encoder")

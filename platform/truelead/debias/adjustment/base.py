@@ -1,4 +1,4 @@
-"""What every adjustment strategy is: a rule that draws weighted questions for a group of ECGs.
+"""What every adjustment strategy is: it draws weighted questions for a group of ECGs.
 
 A draw is a pure function of (seed, epoch, group): any worker, and a resumed run, repeats it.
 """
@@ -6,20 +6,26 @@ A draw is a pure function of (seed, epoch, group): any worker, and a resumed run
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from truelead.config import Scalar
 from truelead.debias.diagnostics import (
     conditional_mutual_information,
     effective_sample_size,
     mutual_information,
+    never_asked,
     question_only_accuracy,
 )
 from truelead.debias.randomness import generator
 from truelead.debias.setup.base import NEGATIVE_ANSWERS, Setup
 from truelead.errors import ConfigError
 from truelead.types import Question
+
+if TYPE_CHECKING:
+    from truelead.debias.adjustment.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -29,11 +35,14 @@ class DrawnQuestion:
     Attributes:
         weight: weight of its loss; the mean over the draws of an epoch is 1.
         stratum: severity of illness of the group's last ECG.
+        told_stratum: the stratum where the model is told it with the question (a model with a
+            strata slot can read it), -1 where not.
     """
 
     question: Question
     weight: float
     stratum: int
+    told_stratum: int = -1
 
 
 class Adjustment(ABC):
@@ -66,6 +75,7 @@ class Adjustment(ABC):
         self.questions_per_ecg = questions_per_ecg
         self.seed = seed
         self.options: dict[str, Scalar] = {**self.OPTIONS, **options}
+        self._never_drawn: tuple[str, ...] | None = None
 
     @abstractmethod
     def draw(self, group: tuple[str, ...], epoch: int) -> tuple[DrawnQuestion, ...]:
@@ -75,9 +85,31 @@ class Adjustment(ABC):
             group: record_ids of one ECG or of an ordered pair, as `Setup.groups` gives them.
         """
 
+    def objective(self, width: int) -> Objective | None:
+        """The loss to train with; None for the answers' likelihood.
+
+        Args:
+            width: H, the language model's width.
+        """
+        return None
+
+    def model_options(self) -> dict[str, Any]:
+        """What the model must have before it is trained: `severity_slot` and `answer_rule`.
+
+        Keyword arguments of `truelead.model.build.fit_to_strategy`; empty for a plain model.
+        """
+        return {}
+
     def violations(self) -> tuple[str, ...]:
-        """Positivity violations, each named: cells that should be asked but hold no ECG."""
-        return ()
+        """Positivity violations, each named: a question that a stratum is never asked.
+
+        Read off the first epoch's draw, unless the strategy knows the cells that it should ask.
+        What no ECG of a stratum is asked cannot be adjusted for that stratum.
+        """
+        if self._never_drawn is None:
+            drawn = {(item.question.question_id, item.stratum) for _, item in self._drawn(0)}
+            self._never_drawn = never_asked(drawn, self.setup.severity.strata, "drawn")
+        return self._never_drawn
 
     def own_diagnostics(self) -> dict[str, float]:
         """Figures that only this strategy has."""
@@ -89,11 +121,7 @@ class Adjustment(ABC):
         Information is in bits, Miller-Madow corrected (see `truelead.debias.diagnostics`).
         `question_only_accuracy` is fitted on one half of the groups and read off the other.
         """
-        drawn = [
-            (group, item)
-            for group in self.setup.groups("train")
-            for item in self.draw(group, epoch)
-        ]
+        drawn = self._drawn(epoch)
         if not drawn:
             raise ConfigError(f"{self.name}: expected train ECGs with questions, found none drawn")
         questions = [item.question.question_id for _, item in drawn]
@@ -124,6 +152,31 @@ class Adjustment(ABC):
             "positivity_violations": float(len(self.violations())),
             **self.own_diagnostics(),
         }
+
+    def report(self) -> dict[str, Any]:
+        """What a run writes down of its draw: `diagnostics`, and beside the numbers
+
+        positivity_violation_names: `violations`.
+        strata: the share of the train groups in each stratum, by its name.
+        """
+        groups = self.setup.groups("train")
+        shares = Counter(self.setup.stratum(group) for group in groups)
+        return {
+            **self.diagnostics(),
+            "positivity_violation_names": list(self.violations()),
+            "strata": {
+                name: shares[stratum] / len(groups)
+                for stratum, name in enumerate(self.setup.severity.strata)
+            },
+        }
+
+    def _drawn(self, epoch: int) -> list[tuple[tuple[str, ...], DrawnQuestion]]:
+        """Every train group's draw of an epoch."""
+        return [
+            (group, item)
+            for group in self.setup.groups("train")
+            for item in self.draw(group, epoch)
+        ]
 
     def _question_only(self, drawn: Sequence[tuple[tuple[str, ...], DrawnQuestion]]) -> float:
         halves: tuple[list[DrawnQuestion], list[DrawnQuestion]] = ([], [])
