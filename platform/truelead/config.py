@@ -7,10 +7,18 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from truelead.errors import ConfigError
 
@@ -30,6 +38,24 @@ class GenerateConfig(Frozen):
     ecgs_per_patient: float = Field(1.5, ge=1.0, description="mean number of serial ECGs")
     sampling_rate: Literal[100, 500] = 100
     seed: int = 0
+
+
+class PlantedConfig(Frozen):
+    """A set with planted truth: the dials of `truelead.debias.planted.planted_model`.
+
+    One ECG a patient, at 100 Hz. Confounding and positivity shape only what is asked, so that one
+    set of ECGs serves several levels of them.
+    """
+
+    ecgs: int = Field(2000, ge=10)
+    conditions: int = Field(6, ge=2, le=8)
+    strata: int = Field(3, ge=2, le=4)
+    confounding: float = Field(1.0, ge=0, le=1)
+    positivity: float = Field(0.1, ge=0, le=1)
+    noise: float = Field(0.4, ge=0, le=1)
+    severity_readable: float = Field(0.0, ge=0, le=1)
+    false_trace: float = Field(0.05, ge=0, le=1)
+    seed: int = Field(0, ge=0)
 
 
 class DataConfig(Frozen):
@@ -100,7 +126,29 @@ class QuestionsConfig(Frozen):
     templates: tuple[int, ...] | None = Field(
         None, min_length=1, description="ask only these of ECG-QA's 70 templates (setup ecg-qa)"
     )
+    wording_folds: int = Field(3, ge=2, le=6, description="splits of the wordings for a k-fold")
+    wording_fold: int = Field(0, ge=0, description="0: the usual test wordings; others in turn")
+    trained_wordings: Literal["all", "template", "paraphrased"] = Field(
+        "all", description="what training asks in: all, ECG-QA's own wording, or the others"
+    )
+    held_out_codes: tuple[str, ...] = Field(
+        (), description="never asked in training, for the zero-shot test (setup ptbxl-severity)"
+    )
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_the_folds(self) -> QuestionsConfig:
+        if self.wording_fold >= self.wording_folds:
+            raise ValueError(
+                f"wording_fold: expected 0 to {self.wording_folds - 1} (wording_folds - 1), "
+                f"found {self.wording_fold}"
+            )
+        if self.trained_wordings != "all" and self.wording_fold:
+            raise ValueError(
+                f"trained_wordings: {self.trained_wordings}: expected wording_fold 0, "
+                f"found {self.wording_fold}"
+            )
+        return self
 
 
 class StageConfig(Frozen):
@@ -150,6 +198,10 @@ class EvaluateConfig(Frozen):
     bootstrap_samples: int = Field(1000, ge=100)
     batch_ecgs: int = Field(32, ge=1)
     maximum_questions: int | None = Field(None, ge=1, description="a suite; None: all")
+    reliance: bool = Field(True, description="calibrate and test the reliance of single answers")
+    further_questions: int | None = Field(
+        2000, ge=1, description="of a test set that are asked again of changed ECGs; None: all"
+    )
 
 
 class ArmConfig(Frozen):
@@ -163,6 +215,29 @@ class ArmConfig(Frozen):
     pretrain_options: dict[str, Scalar] = Field(default_factory=dict)
     finetune: str = "none"
     finetune_options: dict[str, Scalar] = Field(default_factory=dict)
+    encoder: Literal["pretrained", "random"] = Field(
+        "pretrained", description="random: a frozen one that was never trained, as a control"
+    )
+    trained_wordings: Literal["all", "template", "paraphrased"] | None = Field(
+        None, description="in place of questions.trained_wordings, for this arm's training"
+    )
+
+
+class SeverityConfig(Frozen):
+    """A name of `truelead.debias.severity.SEVERITIES`, with a number of strata of its own."""
+
+    name: str
+    strata: int = Field(ge=2, le=32)
+
+
+_FORMS = ("a provider's name", "a provider with its strata")
+"""How a severity may be given; pydantic puts the form among the keys of an error."""
+
+Severity = Annotated[
+    Annotated[str, Tag(_FORMS[0])] | Annotated[SeverityConfig, Tag(_FORMS[1])],
+    Discriminator(lambda found: _FORMS[0] if isinstance(found, str) else _FORMS[1]),
+]
+"""A plain name has the provider's usual strata."""
 
 
 class Recipe(Frozen):
@@ -172,13 +247,16 @@ class Recipe(Frozen):
     seed: int = 0
     output: Path = Path("runs/default")
     generate: GenerateConfig = GenerateConfig()
+    planted: PlantedConfig | None = Field(
+        None, description="generate ECGs with planted truth instead (setup planted)"
+    )
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
     encoder_training: EncoderTrainingConfig = EncoderTrainingConfig()
     projector: ProjectorConfig = ProjectorConfig()
     language_model: LanguageModelConfig = LanguageModelConfig()
     questions: QuestionsConfig = QuestionsConfig()
-    severity: str = "ptbxl"
+    severity: Severity = "ptbxl"
     pretrain: StageConfig = StageConfig(steps=800)
     finetune: StageConfig = StageConfig()
     train: TrainConfig = TrainConfig()
@@ -193,18 +271,28 @@ class Recipe(Frozen):
         names = [arm.name for arm in self.arms]
         if len(set(names)) != len(names):
             raise ValueError(f"arms: expected distinct names, found {', '.join(names)}")
+        for arm in self.arms:
+            if arm.trained_wordings not in (None, "all") and self.questions.wording_fold:
+                raise ValueError(
+                    f"arms: {arm.name}: trained_wordings: expected questions.wording_fold 0, "
+                    f"found {self.questions.wording_fold}"
+                )
         return self
 
     def arm(self, name: str) -> Recipe:
-        """This recipe with the strategies of the arm `name` in its two stages.
+        """This recipe with the arm's strategies in its two stages, and the arm's wordings.
 
         Raises:
             ConfigError: no such arm.
         """
         for arm in self.arms:
             if arm.name == name:
+                wordings = arm.trained_wordings or self.questions.trained_wordings
                 return self.model_copy(
                     update={
+                        "questions": self.questions.model_copy(
+                            update={"trained_wordings": wordings}
+                        ),
                         "pretrain": self.pretrain.with_strategy(arm.pretrain, arm.pretrain_options),
                         "finetune": self.finetune.with_strategy(arm.finetune, arm.finetune_options),
                     }
@@ -250,9 +338,10 @@ def parse_recipe(tree: Mapping[str, Any], where: str = "recipe") -> Recipe:
         return Recipe.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        location = tuple(part for part in first["loc"] if part not in _FORMS)
+        key = ".".join(str(part) for part in location)
         if first["type"] == "extra_forbidden":
-            raise ConfigError(f"{where}: unknown key {key!r}{_hint(first['loc'])}") from None
+            raise ConfigError(f"{where}: unknown key {key!r}{_hint(location)}") from None
         found = repr(first.get("input"))
         raise ConfigError(
             f"{where}: {key or 'recipe'}: {first['msg']}, found {found[:80]}"
@@ -303,7 +392,8 @@ def _hint(location: tuple[int | str, ...]) -> str:
 def _model_of(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if typing.get_origin(annotation) in (tuple, list, types.UnionType, typing.Union):
+    origins = (tuple, list, types.UnionType, typing.Union, typing.Annotated)
+    if typing.get_origin(annotation) in origins:
         for argument in typing.get_args(annotation):
             if (model := _model_of(argument)) is not None:
                 return model

@@ -7,7 +7,7 @@ be answered without the ECG has I(Q;A) = 0 and a question-only accuracy of 1 / a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,24 @@ def question_only_accuracy(
     weight_N = np.asarray(test_weights or [1.0] * len(test), dtype=np.float64)
     right_N = np.array([usual.get(question, fallback) == answer for question, answer in test])
     return float((right_N * weight_N).sum() / weight_N.sum())
+
+
+def never_asked(
+    asked: Collection[tuple[str, int]], strata: Sequence[str], how: str
+) -> tuple[str, ...]:
+    """Positivity violations: a line for each question and stratum that are not asked together.
+
+    Args:
+        asked: the pairs (question_id, stratum) that are.
+        strata: the strata's names.
+        how: what never happened to the question there, as "observed".
+    """
+    return tuple(
+        f"{question} is never {how} in stratum {name!r}"
+        for question in sorted({question for question, _ in asked})
+        for stratum, name in enumerate(strata)
+        if (question, stratum) not in asked
+    )
 
 
 def _most(counts: Mapping[str, float]) -> str:

@@ -26,6 +26,7 @@ from truelead.sweep.space import SearchSpace, check_names, check_space
 from truelead.train.environment import prepare_driver
 from truelead.train.features import ensure_features
 from truelead.train.progress import say
+from truelead.train.severity_stage import ensure_severity
 from truelead.train.stage import DONE
 
 _TUNE = "tune"
@@ -52,6 +53,7 @@ def run_sweep(recipe: Recipe, space: SearchSpace) -> SweepResult:
     _check_run(plan.recipe)
     start_session()
     concurrent = concurrent_trials(plan.recipe.train, len(plan.values), space.concurrent)
+    ensure_severity(plan.recipe)
     questions = DevelopmentQuestions(plan.recipe)
     if _uses_features(plan):
         run = plan.recipe.output

@@ -191,18 +191,22 @@ def check_names(recipe: Recipe, where: str) -> None:
         ConfigError: a strategy, projector, severity or option does not exist.
     """
     from truelead.debias.adjustment import ADJUSTMENTS
-    from truelead.debias.severity import SEVERITIES
+    from truelead.debias.severity import SEVERITIES, severity_name, severity_provider
     from truelead.model.projector import PROJECTORS
 
     for path, name, known in (
         ("pretrain.strategy", recipe.pretrain.strategy, ADJUSTMENTS),
         ("projector.name", recipe.projector.name, PROJECTORS),
-        ("severity", recipe.severity, SEVERITIES),
+        ("severity", severity_name(recipe.severity), SEVERITIES),
     ):
         if name not in known:
             raise ConfigError(
                 f"{where}: {path}: expected one of {', '.join(known)}, found {name!r}"
             )
+    try:
+        severity_provider(recipe.severity)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
     strategy = ADJUSTMENTS[recipe.pretrain.strategy]
     _check_options(f"{where}: pretrain.options", recipe.pretrain.options, strategy.OPTIONS)
     projector = inspect.signature(PROJECTORS[recipe.projector.name]).parameters.values()

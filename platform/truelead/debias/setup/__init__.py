@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from truelead.config import Recipe
 from truelead.debias.setup.base import Cell, Group, Setup
 from truelead.debias.setup.ecg_qa import EcgQaSetup
+from truelead.debias.setup.planted import PlantedSetup
 from truelead.debias.setup.ptbxl_severity import PtbxlSeveritySetup
-from truelead.debias.severity import severity_provider
+from truelead.debias.severity import SeverityProvider, severity_provider
+from truelead.debias.severity.planted import PlantedSeverity
 from truelead.errors import ConfigError
 from truelead.types import Record
 
@@ -17,6 +19,7 @@ __all__ = ["SETUPS", "Cell", "Group", "Setup", "build_setup"]
 SETUPS: dict[str, type[Setup]] = {
     "ptbxl-severity": PtbxlSeveritySetup,
     "ecg-qa": EcgQaSetup,
+    "planted": PlantedSetup,
 }
 
 
@@ -24,7 +27,9 @@ def build_setup(recipe: Recipe, records: Sequence[Record]) -> Setup:
     """The set-up and severity that a recipe names, tested on the split that it judges by.
 
     Raises:
-        ConfigError: no set-up or severity of that name.
+        ConfigError: no set-up or severity of that name, or a severity that the run has not fitted
+            or that puts all train ECGs in one stratum;
+            the set-up planted without the dials of a planted set.
         QuestionError: the records leave nothing to ask.
     """
     name = recipe.questions.setup
@@ -32,11 +37,47 @@ def build_setup(recipe: Recipe, records: Sequence[Record]) -> Setup:
         raise ConfigError(f"questions.setup: expected one of {', '.join(SETUPS)}, found {name!r}")
     if recipe.questions.templates is not None and name != EcgQaSetup.name:
         raise ConfigError(f"questions.templates: expected questions.setup ecg-qa, found {name}")
-    return SETUPS[name].build(
+    if recipe.questions.held_out_codes and name != PtbxlSeveritySetup.name:
+        raise ConfigError(
+            f"questions.held_out_codes: expected questions.setup ptbxl-severity, found {name}"
+        )
+    if name == PlantedSetup.name:
+        if recipe.planted is None:
+            raise ConfigError("planted: expected the dials of the planted set, found none")
+        return PlantedSetup.build(
+            records,
+            recipe.questions,
+            _severity(recipe),
+            test_split=recipe.evaluate.split,
+            questions_per_ecg=recipe.finetune.questions_per_ecg,
+            planted=recipe.planted,
+        )
+    setup = SETUPS[name].build(
         records,
         recipe.questions,
-        severity_provider(recipe.severity),
+        _severity(recipe),
         ecg_qa=recipe.data.ecg_qa,
         test_split=recipe.evaluate.split,
         questions_per_ecg=recipe.finetune.questions_per_ecg,
     )
+    _check_strata(setup)
+    return setup
+
+
+def _check_strata(setup: Setup) -> None:
+    """Refuse a severity that tells the train ECGs nothing, such as another set's reports would."""
+    groups = setup.groups("train")
+    found = {setup.stratum(group) for group in groups}
+    if len(groups) > 1 and len(found) == 1:
+        only = setup.severity.strata[found.pop()]
+        raise ConfigError(
+            f"severity: {setup.severity.name}: expected train ECGs in at least 2 strata, found "
+            f"all in {only!r}"
+        )
+
+
+def _severity(recipe: Recipe) -> SeverityProvider:
+    """The recipe's severity; the planted one has as many strata as were planted."""
+    if recipe.planted is not None and recipe.severity == PlantedSeverity.name:
+        return PlantedSeverity(recipe.planted.strata)
+    return severity_provider(recipe.severity, recipe.output)

@@ -15,10 +15,12 @@ import numpy as np
 from truelead.config import QuestionsConfig
 from truelead.debias.severity import SeverityProvider
 from truelead.errors import QuestionError
+from truelead.questions.wordings import WordingSplit
 from truelead.types import Question, Record
 
 Group = tuple[str, ...]
-Wordings = Literal["train", "test"]
+Wordings = Literal["train", "test", "template"]
+"""Wordings that training may use, those it never uses, and ECG-QA's own one wording."""
 WORDINGS: tuple[Wordings, ...] = ("train", "test")
 
 NEGATIVE_ANSWERS = frozenset({"no", "none"})
@@ -96,13 +98,17 @@ class Setup(ABC):
     def cells(self, group: Group) -> Sequence[Cell]:
         """Every bank question that can be asked about the group, with its true answer."""
 
+    def zero_shot_cells(self, group: Group) -> Sequence[Cell]:
+        """As `cells`, of the questions that no training ever asks (`questions.held_out_codes`)."""
+        return ()
+
     @abstractmethod
     def word(self, group: Group, question_id: str, wordings: Wordings, index: int) -> Question:
-        """A question of `cells` in one of its training or test wordings, counted from 0."""
+        """A question of `cells` or `zero_shot_cells` in one of its wordings, counted from 0."""
 
     @abstractmethod
     def wording_count(self, question_id: str, wordings: Wordings) -> int:
-        """How many training or test wordings the question has."""
+        """How many wordings of this kind the question has."""
 
     @abstractmethod
     def observed(self, group: Group, epoch: int, count: int | None = None) -> tuple[Question, ...]:
@@ -119,6 +125,12 @@ class Setup(ABC):
     @abstractmethod
     def corpus(self) -> Iterable[str]:
         """All texts of training (questions and answers) for the tokenizer; no test wordings."""
+
+    @property
+    def wording_split(self) -> WordingSplit:
+        """Which wordings are trained and which are tested, as the configuration has it."""
+        config = self.config
+        return WordingSplit(config.wording_fold, config.wording_folds, config.trained_wordings)
 
     def question_weight(self, question_id: str) -> float:
         """How often do(Q) asks the question, in proportion to the others; never by severity."""

@@ -29,7 +29,7 @@ from truelead.debias.severity import SeverityProvider
 from truelead.errors import QuestionError
 from truelead.questions.bank import QuestionBank
 from truelead.questions.pairs import consecutive_pairs, unrelated_pairs
-from truelead.questions.phrasing import question_id, text_of
+from truelead.questions.phrasing import Wording, question_id, text_of
 from truelead.questions.rules import RULES, Unanswerable
 from truelead.questions.scp import SCP_STATEMENTS
 from truelead.questions.templates import TEMPLATES
@@ -89,7 +89,8 @@ class EcgQaSetup(Setup):
                 code: statement
                 for code, statement in SCP_STATEMENTS.items()
                 if counts[code] >= config.minimum_positives
-            }
+            },
+            self.wording_split,
         )
         templates = _chosen_templates(config)
         self._kinds = {_kind_of_template(template) for template in templates}
@@ -102,7 +103,9 @@ class EcgQaSetup(Setup):
         self._official = (
             OfficialRows()
             if ecg_qa is None
-            else join_official_rows(ecg_qa, self.records, self._stratum, templates)
+            else join_official_rows(
+                ecg_qa, self.records, self._stratum, templates, self.wording_split
+            )
         )
         self._covered = {
             wordings[0].template_id
@@ -157,18 +160,23 @@ class EcgQaSetup(Setup):
         asked = self._questions[question_id]
         orders = sorted(_orders(asked))
         place = zlib.crc32(":".join((question_id, str(index), *group)).encode())
-        trained = len(TEMPLATES[asked.template_id].wordings.train)
+        trained = len(self._bank.wordings(asked.template_id).train)
+        places: dict[Wordings, Wording] = {
+            "train": index, "test": trained + index, "template": "official"
+        }  # fmt: skip
         return self._bank.ask(
             asked.template_id,
             orders[place % len(orders)],
             [self.records[name] for name in group],
-            wording=index if wordings == "train" else trained + index,
+            wording=places[wordings],
             severity=self.stratum(group),
         )
 
     def wording_count(self, question_id: str, wordings: Wordings) -> int:
         """See `Setup.wording_count`."""
-        words = TEMPLATES[self._questions[question_id].template_id].wordings
+        if wordings == "template":
+            return 1
+        words = self._bank.wordings(self._questions[question_id].template_id)
         return len(words.train if wordings == "train" else words.test)
 
     def observed(self, group: Group, epoch: int, count: int | None = None) -> tuple[Question, ...]:
@@ -192,7 +200,9 @@ class EcgQaSetup(Setup):
 
         official/template, official/paraphrased: ECG-QA's own rows of the test split.
         noise/template, noise/paraphrased: its rows of templates 26-28 about development patients,
-        who are not trained on. The rest is described in `truelead.debias.setup.testing`.
+        who are not trained on. */new-paraphrased are the rows in those paraphrases that
+        `trained_wordings: paraphrased` keeps out of training (and `template` never has). The rest
+        is described in `truelead.debias.setup.testing`.
         """
         sets: dict[str, tuple[Question, ...]] = {}
         for wording in WORDING_KINDS:
@@ -204,6 +214,12 @@ class EcgQaSetup(Setup):
                 question
                 for question in official
                 if question.split == "development" and question.template_id in NOISE_TEMPLATES
+            )
+        for name in ("official", "noise"):
+            sets[f"{name}/new-paraphrased"] = tuple(
+                question
+                for question in sets[f"{name}/paraphrased"]
+                if question.wording_id in self._official.held_out_wordings
             )
         # The official pairs have their own sets; they would outnumber all other groups here.
         paired = self._bank_pairs[self.test_split]
@@ -225,14 +241,12 @@ class EcgQaSetup(Setup):
         texts: dict[str, None] = {}
         for asked in self._questions.values():
             template = TEMPLATES[asked.template_id]
-            for pattern in template.wordings.train:
+            for _, pattern in self._bank.wordings(asked.template_id).train:
                 for attributes in _orders(asked):
                     texts[text_of(template, pattern, attributes)] = None
             texts |= dict.fromkeys(self._bank.options(asked.template_id, asked.attributes))
-        for official in self._official.questions.values():
-            for question in official:
-                if question.split == "train":
-                    texts |= {question.text: None, question.answer_text: None}
+        for question in self._official.trained:
+            texts |= {question.text: None, question.answer_text: None}
         yield from texts
 
     @cached_property

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,16 @@ from truelead.debias.setup.base import NEGATIVE_ANSWERS, Cell
 LEAST_ILL = 0.10
 MOST_ILL = 0.90
 """Probability of asking about something present, in the first and in the last stratum."""
+
+
+class Process(Protocol):
+    """Says what is asked of a group when nothing is adjusted."""
+
+    def draw(
+        self, cells: Sequence[Cell], stratum: int, count: int, rng: np.random.Generator
+    ) -> list[int]:
+        """Indices into `cells` of `count` questions asked of a group of this stratum."""
+        ...
 
 
 class ObservedProcess:

@@ -10,6 +10,8 @@ from typing import Literal
 
 from truelead.debias.setup.base import Group
 from truelead.errors import QuestionError
+from truelead.questions.paraphrases import held_out_wordings, template_wordings
+from truelead.questions.wordings import USUAL_SPLIT, WordingSplit
 from truelead.types import Question, Record
 
 WordingKind = Literal["template", "paraphrased"]
@@ -25,12 +27,18 @@ class OfficialRows:
 
     Attributes:
         questions: by kind of wording.
-        train_rows: group -> its train rows, each as the wordings of one question.
+        train_rows: group -> its train rows, each as the wordings of one question that training
+            asks in.
+        trained: the questions of `train_rows` in the order of the files.
+        held_out_wordings: wording_id of the paraphrases that training in paraphrased wordings
+            only leaves for the test.
         left_out: rows whose ECGs are not all here, or lie in two splits.
     """
 
     questions: Mapping[WordingKind, tuple[Question, ...]] = field(default_factory=dict)
     train_rows: Mapping[Group, tuple[tuple[Question, ...], ...]] = field(default_factory=dict)
+    trained: tuple[Question, ...] = ()
+    held_out_wordings: frozenset[str] = frozenset()
     left_out: int = 0
 
 
@@ -39,11 +47,13 @@ def join_official_rows(
     records: Mapping[str, Record],
     strata: Mapping[str, int],
     templates: Collection[int],
+    split_wordings: WordingSplit = USUAL_SPLIT,
 ) -> OfficialRows:
     """Read both wordings and give each question the split and severity of its (second) ECG.
 
     Args:
         templates: rows of other templates are not read.
+        split_wordings: what training asks in.
 
     Raises:
         QuestionError: a record's split contradicts ECG-QA's own: they must not be combined, or
@@ -57,8 +67,11 @@ def join_official_rows(
         lambda: defaultdict(list)
     )
     left_out = 0
+    trained: list[Question] = []
+    held_out: frozenset[str] = frozenset()
+    template: frozenset[str] = frozenset()
     for kind in WORDING_KINDS:
-        kept = []
+        kept: list[Question] = []
         for question in load_questions(folder, wording=kind):
             if question.template_id not in templates:
                 continue
@@ -73,16 +86,25 @@ def join_official_rows(
                     f"splits (data.split_by: ecg_qa), found an ECG of split {split!r}"
                 )
             kept.append(replace(question, split=split, severity=strata[question.ecg_ids[-1]]))
-            if split == "train":
+        questions[kind] = tuple(kept)
+        if kind == "paraphrased":
+            template = template_wordings(kept, questions["template"])
+            others = [question for question in kept if question.wording_id not in template]
+            held_out = held_out_wordings(others, split_wordings)
+        if split_wordings.trained not in ("all", kind):
+            continue
+        apart = held_out | template if split_wordings.trained == "paraphrased" else frozenset()
+        for question in kept:
+            if question.split == "train" and question.wording_id not in apart:
                 # Wordings of one row share ECGs, question and answers; rows do not share all.
                 key = (question.question_id, tuple(sorted(question.answers)))
-                rows[question.ecg_ids][key].append(kept[-1])
-        questions[kind] = tuple(kept)
+                rows[question.ecg_ids][key].append(question)
+                trained.append(question)
     train_rows = {
         group: tuple(tuple(wordings) for wordings in of_group.values())
         for group, of_group in rows.items()
     }
-    return OfficialRows(questions, train_rows, left_out)
+    return OfficialRows(questions, train_rows, tuple(trained), held_out, left_out)
 
 
 def official_groups(questions: Sequence[Question], split: str) -> list[Group]:

@@ -11,18 +11,20 @@ model that sees no more of the ECG than how ill the patient is scores one half t
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from truelead.debias.randomness import generator
-from truelead.debias.setup.base import NEGATIVE_ANSWERS, WORDINGS, Group, Setup, Wordings
-from truelead.debias.setup.observation import ObservedProcess
+from truelead.debias.setup.base import NEGATIVE_ANSWERS, WORDINGS, Cell, Group, Setup, Wordings
+from truelead.debias.setup.observation import Process
 from truelead.types import Question
 
 Asked = tuple[Group, str]
 """A group and the question_id asked about it."""
 
+KINDS: tuple[Wordings, ...] = (*WORDINGS, "template")
 
-def confounded_test(setup: Setup, process: ObservedProcess, groups: Sequence[Group]) -> list[Asked]:
+
+def confounded_test(setup: Setup, process: Process, groups: Sequence[Group]) -> list[Asked]:
     """`questions_per_ecg` questions of each group, drawn by the process, with its repeats."""
     asked: list[Asked] = []
     for group in groups:
@@ -39,15 +41,17 @@ def balanced_test(
     *,
     same_severity: bool = False,
     most: int | None = None,
+    cells: Callable[[Group], Sequence[Cell]] | None = None,
 ) -> list[Asked]:
     """Per question (and stratum) as many groups with a positive answer as with a negative one.
 
-    All that the rarer side has, or `most` of each side.
+    All that the rarer side has, or `most` of each side; of the questions that `cells` gives, the
+    set-up's own if None.
     """
     sides: dict[tuple[str, int], tuple[list[Group], list[Group]]] = defaultdict(lambda: ([], []))
     for group in groups:
         stratum = setup.stratum(group) if same_severity else -1
-        for cell in setup.cells(group):
+        for cell in (cells or setup.cells)(group):
             sides[cell.question_id, stratum][cell.answer in NEGATIVE_ANSWERS].append(group)
     asked: list[Asked] = []
     for question_id, stratum in sorted(sides):
@@ -61,13 +65,19 @@ def balanced_test(
 
 
 def word_test_sets(
-    setup: Setup, sets: Mapping[str, Sequence[Asked]]
+    setup: Setup,
+    sets: Mapping[str, Sequence[Asked]],
+    *,
+    kinds: Sequence[Wordings] = KINDS,
 ) -> dict[str, tuple[Question, ...]]:
-    """Each set once in training wordings and once in test wordings, question by question."""
+    """Each set once in each kind of wordings, question by question.
+
+    "<name>/template-wordings" asks each question of a group once: there is one such wording.
+    """
     return {
         f"{name}/{wordings}-wordings": tuple(_worded(setup, asked, name, wordings))
         for name, asked in sets.items()
-        for wordings in WORDINGS
+        for wordings in kinds
     }
 
 
@@ -84,5 +94,6 @@ def _worded(
         order = rng.permutation(setup.wording_count(question_id, wordings)).tolist()
         place = repeats[group, question_id]
         repeats[group, question_id] += 1
-        if place < min(setup.wording_count(question_id, kind) for kind in WORDINGS):
+        kinds = {*WORDINGS, wordings}
+        if place < min(setup.wording_count(question_id, kind) for kind in kinds):
             yield setup.word(group, question_id, wordings, order[place])
