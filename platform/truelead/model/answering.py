@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from truelead.model.answer_rule import ClosedQuestions, rows_per_question, score_closed
 from truelead.model.build import load_model
 from truelead.model.modeling import TrueLeadForConditionalGeneration
 from truelead.model.processing import GroupInput, TrueLeadProcessor
-from truelead.model.scoring import generate_greedily, score_options
+from truelead.model.scoring import generate_greedily
 from truelead.types import ANSWER_SEPARATOR, Ecg, Question
 
 NO_ANSWER = "none"
@@ -102,19 +103,24 @@ class Answerer:
         ecgs: Ecgs | None = None,
         features: Features | None = None,
     ) -> list[dict[str, float]]:
-        """Log-likelihood (nats) of each of a question's `closed_options`, in the groups' order.
+        """Score (nats) of each of a question's `closed_options`, in the groups' order.
+
+        It is the log-likelihood, unless the model's configuration names another `answer_rule`.
 
         Raises:
+            ModelError: the rule cannot be used with this model.
             SpliceError: a group names an ECG that is not there, or more than two.
         """
         write = self.processor.prompts.answer
         scores: list[dict[str, float]] = []
-        for some in _chunks(groups, self.rows):
-            batch = self.processor.batch(some, ecgs=ecgs, features=features)
+        rows = max(1, self.rows // rows_per_question(self.model.config))
+        for some in _chunks(groups, rows):
             questions = [question for group in some for question in group.questions]
             options = [closed_options(question) for question in questions]
             ids = [[write(option) for option in choices] for choices in options]
-            values = score_options(self.model, batch.to(self.model.device), ids)
+            values = score_closed(
+                ClosedQuestions(self.model, self.processor, some, ids, ecgs, features)
+            )
             scores.extend(
                 dict(zip(choices, row, strict=True))
                 for choices, row in zip(options, values, strict=True)

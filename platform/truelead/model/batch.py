@@ -35,7 +35,9 @@ class Batch:
         group_B: long, the group of a question row.
         input_ids_BS, mask_BS: token ids and mask of question and answer.
         labels_BS: token ids of the answer, `IGNORED_LABEL` elsewhere.
-        stratum_B: long, severity stratum of the question, -1 where not assigned.
+        stratum_B: long, severity stratum of the question, -1 where not assigned; the model
+            itself never reads it.
+        told_stratum_B: long, severity stratum that a strata slot reads, -1 where none is told.
         weight_B: float32, weight of the row's loss.
         uid_B: names the row: question, wording and ECGs.
     """
@@ -48,6 +50,7 @@ class Batch:
     mask_BS: Tensor
     labels_BS: Tensor
     stratum_B: Tensor
+    told_stratum_B: Tensor
     weight_B: Tensor
     uid_B: list[str]
     ecg_NLT: Tensor | None = None
@@ -65,6 +68,20 @@ class Batch:
     def answer_tokens(self) -> int:
         """Number of labelled tokens, which the loss of a step is divided by."""
         return int((self.labels_BS != IGNORED_LABEL).sum())
+
+    def take_rows(self, row_R: Tensor, *, told_stratum_B: Tensor) -> Batch:
+        """The rows named by `row_R` (long), any number of times each, told these strata.
+
+        The groups stay: however often a row is taken, its ECGs are read once.
+        """
+        names = ("group_B", "input_ids_BS", "mask_BS", "labels_BS", "stratum_B", "weight_B")
+        taken: dict[str, Any] = {name: getattr(self, name)[row_R] for name in names}
+        return dataclasses.replace(
+            self,
+            **taken,
+            told_stratum_B=told_stratum_B,
+            uid_B=[self.uid_B[row] for row in row_R.tolist()],
+        )
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on `device`."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
 from truelead.config import LanguageModelConfig, Recipe
 from truelead.errors import ModelError
+from truelead.model.answer_rule import check_rule
 from truelead.model.configuration import TrueLeadConfig
 from truelead.model.encoder import build_encoder, load_encoder
 from truelead.model.feature_extraction import EcgFeatureExtractor
@@ -21,7 +23,19 @@ from truelead.model.language_model import (
 )
 from truelead.model.modeling import TrueLeadForConditionalGeneration, compose
 from truelead.model.processing import TrueLeadProcessor
-from truelead.model.tokenizer import ECG_PLACEHOLDER, add_ecg_tokens, train_tokenizer
+from truelead.model.severity_slot import (
+    QUESTION_END,
+    SEVERITY,
+    SEVERITY_SLOTS,
+    check_prior,
+    make_severity_slot,
+)
+from truelead.model.tokenizer import (
+    ECG_PLACEHOLDER,
+    add_ecg_tokens,
+    add_special_tokens,
+    train_tokenizer,
+)
 
 
 def build_model(
@@ -104,6 +118,72 @@ def prepare_for_training(
     elif config.train == "lora":
         add_lora(model.language_model, config.lora_rank, config.lora_alpha)
     return model.train()
+
+
+@torch.no_grad()
+def fit_to_strategy(
+    model: TrueLeadForConditionalGeneration,
+    processor: TrueLeadProcessor,
+    *,
+    seed: int,
+    severity_slot: Mapping[str, Any] | None = None,
+    answer_rule: dict[str, Any] | None = None,
+) -> None:
+    """Give a model what a training strategy asks of it, in place, before it is trained.
+
+    A slot that the model has already stays with what it has learned, and takes the new P(s).
+
+    Args:
+        seed: of a new slot's parameters.
+        severity_slot: "kind" and "prior" (`truelead.model.severity_slot`); None: as it is.
+        answer_rule: how closed questions will be answered; None: by likelihood.
+
+    Raises:
+        ModelError: the model has a slot of another kind or size; the rule does not fit it.
+    """
+    if severity_slot is not None:
+        kind, prior = severity_slot["kind"], check_prior(severity_slot["prior"])
+        if model.severity_slot is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                _add_severity_slot(model, processor, kind, prior)
+        else:
+            found = model.config.severity_slot
+            if (found["kind"], len(found["prior"])) != (kind, len(prior)):
+                raise ModelError(
+                    f"severity_slot: expected the model's own, {found['kind']} of "
+                    f"{len(found['prior'])}, found a strategy with {kind} of {len(prior)}"
+                )
+            model.config.severity_slot = {**found, "prior": list(prior)}
+            model.severity_slot.prior = prior
+    check_rule(answer_rule, model.config.severity_slot)
+    model.config.answer_rule = answer_rule
+
+
+def _add_severity_slot(
+    model: TrueLeadForConditionalGeneration,
+    processor: TrueLeadProcessor,
+    kind: str,
+    prior: tuple[float, ...],
+) -> None:
+    if kind not in SEVERITY_SLOTS:
+        known = ", ".join(SEVERITY_SLOTS)
+        raise ModelError(f"severity_slot: kind: expected one of {known}, found {kind!r}")
+    tokenizer = processor.tokenizer
+    before, after = SEVERITY_SLOTS[kind].WORDS
+    new_ids = add_special_tokens(tokenizer, [*before, *after])
+    resize_embeddings(model.language_model, len(tokenizer), new_ids)
+    text_config = model.language_model.config
+    model.config.text_config.vocab_size = text_config.vocab_size
+    options: dict[str, Any] = {"kind": kind, "prior": list(prior)}
+    options["token_id"] = int(tokenizer.convert_tokens_to_ids(SEVERITY))
+    if QUESTION_END in after:
+        options["question_end_id"] = int(tokenizer.convert_tokens_to_ids(QUESTION_END))
+    slot = make_severity_slot(options, text_config.hidden_size)
+    slot.match_scale(model.get_input_embeddings())
+    model.severity_slot = slot.to(model.device)
+    model.config.severity_slot = options
+    processor.set_severity_slot(kind)
 
 
 def load_model(

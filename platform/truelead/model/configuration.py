@@ -7,6 +7,7 @@ from typing import Any
 from transformers import AutoConfig, PretrainedConfig
 
 from truelead.errors import ModelError
+from truelead.model.answer_rule import check_rule
 
 
 class TrueLeadConfig(PretrainedConfig):
@@ -18,9 +19,13 @@ class TrueLeadConfig(PretrainedConfig):
         samples: T, samples of a standardised ECG.
         projector_name, projector_options: a name of `PROJECTORS` and its arguments.
         ecg_token_id: id of the placeholder that ECG tokens replace.
+        severity_slot: arguments of `make_severity_slot`; None: questions stand alone.
+        answer_rule: how closed questions are answered (`truelead.model.answer_rule`); None: by
+            the likelihood of their options.
 
     Raises:
-        ModelError: `text_config` is a mapping without a known `model_type`.
+        ModelError: `text_config` is a mapping without a known `model_type`; the answer rule does
+            not exist or does not fit the slot.
     """
 
     model_type = "truelead"
@@ -35,6 +40,8 @@ class TrueLeadConfig(PretrainedConfig):
         projector_name: str = "mlp",
         projector_options: dict[str, Any] | None = None,
         ecg_token_id: int = 3,
+        severity_slot: dict[str, Any] | None = None,
+        answer_rule: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         if text_config is None:
@@ -55,6 +62,9 @@ class TrueLeadConfig(PretrainedConfig):
         self.projector_name = projector_name
         self.projector_options = dict(projector_options or {})
         self.ecg_token_id = ecg_token_id
+        self.severity_slot = severity_slot
+        check_rule(answer_rule, severity_slot)
+        self.answer_rule = answer_rule
         # The language model ties its own weights where its own configuration says so.
         kwargs["tie_word_embeddings"] = resolved.tie_word_embeddings
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):

@@ -21,6 +21,7 @@ from transformers import DynamicCache
 
 from truelead.errors import ModelError
 from truelead.model.batch import IGNORED_LABEL, AnswerLoss, Batch
+from truelead.model.severity_slot import masked_mean
 from truelead.model.splice import splice
 
 if TYPE_CHECKING:
@@ -81,13 +82,27 @@ def read_prefixes(model: TrueLeadForConditionalGeneration, batch: Batch) -> Cont
     Raises:
         SpliceError: placeholders and ECGs of a group disagree.
     """
-    embeds_GPH = splice(
+    return _read_prefixes(model, batch, prefix_embeddings(model, batch))
+
+
+def prefix_embeddings(model: TrueLeadForConditionalGeneration, batch: Batch) -> Tensor:
+    """embeds_GPH of each group's prefix, with its ECG tokens.
+
+    Raises:
+        SpliceError: placeholders and ECGs of a group disagree.
+    """
+    return splice(
         model.get_input_embeddings()(batch.prefix_ids_GP),
         batch.prefix_ids_GP,
         model.ecg_tokens(ecg_NLT=batch.ecg_NLT, features_NPD=batch.features_NPD),
         batch.ecg_index_GE,
         model.config.ecg_token_id,
     )
+
+
+def _read_prefixes(
+    model: TrueLeadForConditionalGeneration, batch: Batch, embeds_GPH: Tensor
+) -> Continuation:
     start = torch.zeros(len(embeds_GPH), dtype=torch.long, device=embeds_GPH.device)
     empty = batch.prefix_mask_GP[:, :0]
     cache = DynamicCache(config=model.config.get_text_config())
@@ -128,9 +143,23 @@ def _read(
 
 
 def read_questions(model: TrueLeadForConditionalGeneration, batch: Batch) -> Continuation:
-    """Read all question rows, each behind its group's prefix."""
-    prefixes = read_prefixes(model, batch)
-    return read_on(model, prefixes.repeat(batch.group_B), batch.input_ids_BS, batch.mask_BS)
+    """Read all question rows, each behind its group's prefix.
+
+    Raises:
+        SpliceError: placeholders and ECGs of a group disagree; a row lacks the severity slot that
+            the model has.
+    """
+    prefix_GPH = prefix_embeddings(model, batch)
+    before = _read_prefixes(model, batch, prefix_GPH).repeat(batch.group_B)
+    embeds_BSH = model.get_input_embeddings()(batch.input_ids_BS)
+    if model.severity_slot is not None:
+        ecg_GH = masked_mean(prefix_GPH, batch.prefix_ids_GP == model.config.ecg_token_id)
+        embeds_BSH = model.severity_slot(
+            embeds_BSH, batch.input_ids_BS, batch.told_stratum_B, ecg_GH[batch.group_B]
+        )
+    return _read(
+        model, before.cache, before.mask, before.length_B, batch.mask_BS, inputs_embeds=embeds_BSH
+    )
 
 
 def answer_loss(model: TrueLeadForConditionalGeneration, batch: Batch) -> AnswerLoss:

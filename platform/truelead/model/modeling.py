@@ -1,4 +1,4 @@
-"""The composed model: encoder, projector, language model.
+"""The composed model: encoder, projector, language model, and perhaps a severity slot.
 
 Shape suffixes: N ECGs in the batch, L leads (12), T samples, P patches, K tokens an ECG, D encoder
 width, H LLM width, B sequences, S tokens, E ECG slots (2).
@@ -20,6 +20,12 @@ from truelead.model.encoder import Encoder, make_encoder
 from truelead.model.grouped import answer_loss
 from truelead.model.language_model import merged_state
 from truelead.model.projector import make_projector
+from truelead.model.severity_slot import (
+    NOT_TOLD,
+    SeveritySlot,
+    make_severity_slot,
+    masked_mean,
+)
 from truelead.model.splice import splice
 
 _ECG_INPUTS = ("ecg_NLT", "features_NPD", "ecg_index_BE")
@@ -47,6 +53,11 @@ class TrueLeadForConditionalGeneration(PreTrainedModel, GenerationMixin):
             config.text_config.hidden_size,
         )
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.severity_slot: SeveritySlot | None = None
+        if config.severity_slot is not None:
+            self.severity_slot = make_severity_slot(
+                config.severity_slot, config.text_config.hidden_size
+            )
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -102,6 +113,7 @@ class TrueLeadForConditionalGeneration(PreTrainedModel, GenerationMixin):
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
+        told_stratum_B: Tensor | None = None,
         batch: Batch | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast | AnswerLoss:
@@ -112,16 +124,20 @@ class TrueLeadForConditionalGeneration(PreTrainedModel, GenerationMixin):
             ecg_NLT: standardised ECGs; or features_NPD: their features.
             ecg_index_BE: which ECGs a sequence holds, in order, -1 where none.
             labels: long [B, S], -100 where no loss is wanted; shifted inside.
+            told_stratum_B: long, severity stratum that a strata slot reads; -1, as without it,
+                where none is told.
             batch: groups of questions (`grouped.answer_loss`); nothing else is read then.
 
         Raises:
-            SpliceError: placeholders and ECGs disagree.
+            SpliceError: placeholders and ECGs disagree; a sequence lacks the severity slot that
+                the model has.
         """
         if batch is not None:
             return answer_loss(self, batch)
         if inputs_embeds is None:
             assert input_ids is not None, "input_ids or inputs_embeds is needed"
             inputs_embeds = self.get_input_embeddings()(input_ids)
+            is_first = past_key_values is None or past_key_values.get_seq_length() == 0
             # Tokens read after the prompt hold no ECG, and come without one.
             if ecg_NLT is not None or features_NPD is not None:
                 assert ecg_index_BE is not None, "ECGs come with ecg_index_BE"
@@ -129,10 +145,15 @@ class TrueLeadForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 inputs_embeds = splice(
                     inputs_embeds, input_ids, tokens_NKH, ecg_index_BE, self.config.ecg_token_id
                 )
-            elif past_key_values is None or past_key_values.get_seq_length() == 0:
+            elif is_first:
                 none_NKH = inputs_embeds.new_zeros(0, self.projector.tokens, inputs_embeds.shape[2])
                 none_BE = input_ids.new_full((len(input_ids), 1), -1)
                 splice(inputs_embeds, input_ids, none_NKH, none_BE, self.config.ecg_token_id)
+            if is_first and self.severity_slot is not None:
+                if told_stratum_B is None:
+                    told_stratum_B = input_ids.new_full((len(input_ids),), NOT_TOLD)
+                ecg_BH = masked_mean(inputs_embeds, input_ids == self.config.ecg_token_id)
+                inputs_embeds = self.severity_slot(inputs_embeds, input_ids, told_stratum_B, ecg_BH)
         output: CausalLMOutputWithPast = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -201,5 +222,10 @@ def compose(
         config.text_config.hidden_size,
     )
     model.projector.match_scale(model.get_input_embeddings())
+    if config.severity_slot is not None:
+        model.severity_slot = make_severity_slot(
+            config.severity_slot, config.text_config.hidden_size
+        )
+        model.severity_slot.match_scale(model.get_input_embeddings())
     model.generation_config = language_model.generation_config
     return model.train()

@@ -20,6 +20,7 @@ from truelead.errors import SpliceError
 from truelead.model.batch import ECG_SLOTS, IGNORED_LABEL, Batch
 from truelead.model.feature_extraction import EcgFeatureExtractor
 from truelead.model.prompt import PromptWriter
+from truelead.model.severity_slot import NOT_TOLD
 from truelead.types import Ecg, Question
 
 
@@ -33,12 +34,15 @@ class GroupInput:
         questions: all about these ECGs.
         weights: of each question's loss; empty for 1 each.
         with_answers: whether the rows hold the answers (training) or end before them.
+        told_strata: severity stratum that the model is told with each question, which a model
+            with a strata slot reads; empty for none. Only training ever tells one.
     """
 
     ecgs: tuple[int, ...]
     questions: tuple[Question, ...]
     weights: tuple[float, ...] = ()
     with_answers: bool = True
+    told_strata: tuple[int, ...] = ()
 
 
 class TrueLeadProcessor(ProcessorMixin):
@@ -49,6 +53,7 @@ class TrueLeadProcessor(ProcessorMixin):
         tokenizer: the language model's, with the ECG tokens.
         tokens_per_ecg: K of the projector.
         chat_template: kept by the tokenizer; here only because the hub's loading passes it.
+        severity_slot: kind of the model's severity slot, None without one.
     """
 
     def __init__(
@@ -57,16 +62,25 @@ class TrueLeadProcessor(ProcessorMixin):
         tokenizer: PreTrainedTokenizerBase,
         tokens_per_ecg: int = 16,
         chat_template: Any = None,
+        severity_slot: str | None = None,
     ) -> None:
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template)
         self.tokens_per_ecg = tokens_per_ecg
+        self.severity_slot = severity_slot
+
+    def set_severity_slot(self, kind: str) -> None:
+        """Write a severity slot of this kind before every question from now on."""
+        self.severity_slot = kind
+        self.__dict__.pop("_prompts", None)
 
     @property
     def prompts(self) -> PromptWriter:
         """Writes the token ids of questions and answers."""
         writer: PromptWriter | None = self.__dict__.get("_prompts")
         if writer is None:
-            writer = self.__dict__["_prompts"] = PromptWriter(self.tokenizer, self.tokens_per_ecg)
+            writer = self.__dict__["_prompts"] = PromptWriter(
+                self.tokenizer, self.tokens_per_ecg, self.severity_slot
+            )
         return writer
 
     def standardise(self, ecg: Ecg) -> NDArray[np.float32]:
@@ -107,6 +121,7 @@ class TrueLeadProcessor(ProcessorMixin):
         answer_lengths: list[int] = []
         group_of_row: list[int] = []
         weights: list[float] = []
+        told_strata: list[int] = []
         ecg_index_GE = torch.full((len(groups), ECG_SLOTS), -1)
         for index, group in enumerate(groups):
             for slot, ecg in enumerate(group.ecgs):
@@ -115,6 +130,8 @@ class TrueLeadProcessor(ProcessorMixin):
             prefixes.append(parts.prefix)
             assert len(group.weights) in (0, len(group.questions)), "one weight a question"
             weights.extend(group.weights or (1.0,) * len(group.questions))
+            assert len(group.told_strata) in (0, len(group.questions)), "one stratum a question"
+            told_strata.extend(group.told_strata or (NOT_TOLD,) * len(group.questions))
             for question in group.questions:
                 answer = self.prompts.answer(question.answer_text) if group.with_answers else ()
                 rows.append((*self.prompts.question(question.text), *parts.suffix, *answer))
@@ -134,6 +151,7 @@ class TrueLeadProcessor(ProcessorMixin):
             mask_BS=mask_BS,
             labels_BS=_labels(input_ids_BS, rows, answer_lengths),
             stratum_B=torch.tensor([question.severity for question in questions]),
+            told_stratum_B=torch.tensor(told_strata),
             weight_B=torch.tensor(weights, dtype=torch.float32),
             uid_B=[row_name(question) for question in questions],
         )

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from truelead.errors import ModelError
+from truelead.model.severity_slot import SEVERITY_SLOTS
 from truelead.model.tokenizer import ECG_END, ECG_PLACEHOLDER, ECG_START
 
 _MARK = "QUESTIONSTANDSHERE"
@@ -36,13 +37,23 @@ class PromptWriter:
     Args:
         tokenizer: with the ECG tokens and a chat template.
         tokens_per_ecg: K, placeholders an ECG.
+        severity_slot: kind of the model's severity slot, whose special tokens stand around every
+            question; None: the question stands alone.
     """
 
     CACHE_SIZE = 65536
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, tokens_per_ecg: int) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        tokens_per_ecg: int,
+        severity_slot: str | None = None,
+    ) -> None:
         self.tokenizer: Any = tokenizer
         self.tokens_per_ecg = tokens_per_ecg
+        before, after = SEVERITY_SLOTS[severity_slot].WORDS if severity_slot else ((), ())
+        self._before: tuple[int, ...] = tuple(self.tokenizer.convert_tokens_to_ids(list(before)))
+        self._after: tuple[int, ...] = tuple(self.tokenizer.convert_tokens_to_ids(list(after)))
         self._parts: dict[int, PromptParts] = {}
         self._texts: dict[tuple[str, bool], tuple[int, ...]] = {}
 
@@ -69,7 +80,7 @@ class PromptWriter:
 
     def question(self, text: str) -> tuple[int, ...]:
         """Token ids of a question; words that look like special tokens stay words."""
-        return self._remembered(text.strip(), False)
+        return (*self._before, *self._remembered(text.strip(), False), *self._after)
 
     def answer(self, text: str) -> tuple[int, ...]:
         """Token ids of an answer and the end of the sequence."""

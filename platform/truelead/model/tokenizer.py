@@ -78,13 +78,23 @@ def add_ecg_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     Returns:
         The ids of tokens that were not in it before.
     """
-    known = set(tokenizer.get_vocab())
-    new = [token for token in ECG_WORDS if token not in known]
-    tokenizer.add_tokens(new, special_tokens=True)
+    new_ids = add_special_tokens(tokenizer, ECG_WORDS)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
+    return new_ids
+
+
+def add_special_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> list[int]:
+    """Give a tokenizer tokens that no words of a user are ever read as.
+
+    Returns:
+        The ids of tokens that were not in it before.
+    """
+    known = set(tokenizer.get_vocab())
+    new = [token for token in tokens if token not in known]
+    tokenizer.add_tokens(new, special_tokens=True)
     return [int(tokenizer.convert_tokens_to_ids(token)) for token in new]
 
 

@@ -18,7 +18,10 @@ from truelead.errors import ConfigError
 from truelead.train.environment import prepare_driver, quieten_hub
 from truelead.train.features import cache_digest, ensure_features
 from truelead.train.launch import launch
+from truelead.train.random_encoder import ensure_random_encoder
+from truelead.train.severity_stage import ensure_severity
 from truelead.train.stage import Stage
+from truelead.train.training_diagnostics import write_training_diagnostics
 
 DIAGNOSTICS = "diagnostics.json"
 _START = "start"
@@ -34,7 +37,7 @@ def run(recipe: Recipe, arm: str, stage: StageName) -> Path:
 
     Returns:
         `<output>/<arm>/<stage>`: the model in the hub's layout, recipe.yaml, metrics.jsonl,
-        diagnostics.json.
+        diagnostics.json (of the draw), training_diagnostics.json (of the trained model).
 
     Raises:
         ConfigError: no such arm or strategy, or the stage before is not finished.
@@ -55,10 +58,14 @@ def run(recipe: Recipe, arm: str, stage: StageName) -> Path:
         return place.folder
     place.begin(recipe)
     if not _copied_from_another_arm(recipe, arm, stage, place):
+        ensure_severity(recipe)
         setup = build_setup(recipe, store.records)
         adjustment = build_adjustment(config, setup, recipe.seed)
         _write_diagnostics(place.folder, adjustment)
         _train(recipe, arm, stage, place, encoder, setup, adjustment)
+        write_training_diagnostics(
+            place.folder, f"{arm}: {stage}", store, setup, seed=recipe.questions.seed
+        )
     place.finish({"arm": arm, "stage": stage, "steps": config.steps})
     return place.folder
 
@@ -73,15 +80,12 @@ def _train(
     adjustment: Adjustment,
 ) -> None:
     from truelead.data.ray_session import ensure_ray
-    from truelead.model.build import build_model, load_model, save_model
+    from truelead.model.build import load_model, save_model
     from truelead.train.language_worker import LanguageArguments, language_worker
 
     quieten_hub()
     config: StageConfig = getattr(recipe, stage)
-    start = recipe.output / arm / "pretrain"
-    if stage == "pretrain":
-        start = place.folder / _START
-        save_model(start, *build_model(recipe, encoder, setup.corpus()))
+    start = _starting_model(recipe, arm, stage, place, encoder, setup, adjustment)
     if config.steps == 0:
         save_model(place.folder, *load_model(start))
     else:
@@ -111,8 +115,36 @@ def _train(
             title=f"{arm}: {stage}",
             steps=config.steps,
         )
-    if stage == "pretrain":
+    if start.parent == place.folder:
         shutil.rmtree(start)
+
+
+def _starting_model(
+    recipe: Recipe,
+    arm: str,
+    stage: StageName,
+    place: Stage,
+    encoder: Path,
+    setup: Setup,
+    adjustment: Adjustment,
+) -> Path:
+    """Folder of the model to train: a new one, or the pre-trained one, as the strategy needs it."""
+    from truelead.model.build import build_model, fit_to_strategy, load_model, save_model
+    from truelead.model.configuration import TrueLeadConfig
+
+    options = adjustment.model_options()
+    if stage == "pretrain":
+        model, processor = build_model(recipe, encoder, setup.corpus())
+    else:
+        before = recipe.output / arm / "pretrain"
+        config = TrueLeadConfig.from_pretrained(before, local_files_only=True)
+        untrained = getattr(recipe, stage).steps == 0
+        if not options and (untrained or config.answer_rule is None):
+            return before
+        model, processor = load_model(before)
+    # Without options the model answers by likelihood: another strategy's rule fits its own tuning.
+    fit_to_strategy(model, processor, seed=recipe.seed, **options)
+    return save_model(place.folder / _START, model, processor)
 
 
 def _encoder_folder(recipe: Recipe, arm: str, stage: StageName) -> Path:
@@ -120,7 +152,24 @@ def _encoder_folder(recipe: Recipe, arm: str, stage: StageName) -> Path:
     before = recipe.output / arm / "pretrain"
     if stage == "finetune" and (before / "encoder").is_dir():
         return before / "encoder"
-    return recipe.output / "encoder"
+    return _first_encoder(recipe, arm)
+
+
+def _first_encoder(recipe: Recipe, arm: str) -> Path:
+    """The encoder that the arm's pre-training starts with.
+
+    Raises:
+        ConfigError: a random encoder is to be trained, which would be none after.
+    """
+    kind = next(known.encoder for known in recipe.arms if known.name == arm)
+    if kind == "pretrained":
+        return recipe.output / "encoder"
+    for stage in ("pretrain", "finetune"):
+        if getattr(recipe, stage).encoder_learning_rate > 0:
+            raise ConfigError(
+                f"arms: {arm}: encoder: random: expected {stage}.encoder_learning_rate 0"
+            )
+    return ensure_random_encoder(recipe)
 
 
 def _parts(
@@ -132,6 +181,8 @@ def _parts(
         name: tree[name]
         for name in ("seed", "projector", "language_model", "questions", "severity", stage)
     }
+    if recipe.planted is not None:
+        parts["planted"] = tree["planted"]
     parts["stage"] = stage
     parts["observed"] = recipe.finetune.questions_per_ecg
     parts["numbers"] = [recipe.train.dtype, recipe.train.gradient_clipping]
@@ -139,7 +190,7 @@ def _parts(
     parts["input"] = cache_digest(encoder, store.digest)
     if stage == "finetune":
         before = recipe.output / arm / "pretrain"
-        start = Stage(before, _parts(recipe, arm, "pretrain", store, recipe.output / "encoder"))
+        start = Stage(before, _parts(recipe, arm, "pretrain", store, _first_encoder(recipe, arm)))
         if not start.is_finished():
             raise ConfigError(
                 f"{before}: expected the arm's finished pre-training with this configuration, "
@@ -162,5 +213,5 @@ def _copied_from_another_arm(recipe: Recipe, arm: str, stage: str, place: Stage)
 
 
 def _write_diagnostics(folder: Path, adjustment: Adjustment) -> None:
-    text = json.dumps(adjustment.diagnostics(), indent=1)
+    text = json.dumps(adjustment.report(), indent=1)
     (folder / DIAGNOSTICS).write_text(text, encoding="utf-8")
