@@ -19,6 +19,10 @@ WORDINGS = {
 }
 
 
+DESTROYED = ("gaussian-noise", "flat", "none")
+"""Changes that leave nothing to read."""
+
+
 def ask(code: str, record: Record, words: str, number: int = 0) -> Question:
     """The question whether a record has a code."""
     return Question(
@@ -45,13 +49,17 @@ class Clinic:
 
 
 class Oracle:
-    """Reads the labels of the ECGs that it is shown."""
+    """Reads the labels of the ECGs that it is shown; finds nothing where none can be read."""
 
     def __init__(self, records: dict[str, Record]) -> None:
         self._records = records
 
     def predict(self, trials: Sequence[Trial]) -> list[Prediction]:
-        return [Prediction((self.answer(trial.question, trial.shown),)) for trial in trials]
+        return [
+            Prediction(("no" if trial.change in DESTROYED else
+                        self.answer(trial.question, trial.shown),))
+            for trial in trials
+        ]  # fmt: skip
 
     def answer(self, question: Question, shown: Sequence[str]) -> str:
         code = question.question_id.removeprefix("1:")
@@ -110,7 +118,12 @@ def _clinic() -> Clinic:
         if (code in record.scp_codes) == (code < "IMI")
     )
     oracle = Oracle(records)
-    context = SuiteContext(sets, records, lambda question, shown: (oracle.answer(question, shown),))
+    context = SuiteContext(
+        sets,
+        records,
+        lambda question, shown: (oracle.answer(question, shown),),
+        strata={name: min(2, len(record.scp_codes)) for name, record in records.items()},
+    )
     return Clinic(records, context, train)
 
 

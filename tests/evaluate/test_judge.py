@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,12 +69,11 @@ def test_the_report_is_whole(recipe: Recipe, report: Path) -> None:
     }
     tree = json.loads((report / "report.json").read_text(encoding="utf-8"))
     assert tree["examination"]["arms"] == ["erm", "debiased"]
-    assert {cell["suite"] for cell in tree["examination"]["cells"]} == {
-        "observed",
-        "balanced-do-question",
-        "random-ecg",
-        "wording",
-    }
+    suites = {cell["suite"] for cell in tree["examination"]["cells"]}
+    # Which statements are asked, and so whether a direction is known, is the generated set's.
+    assert suites - {"directional"} == {
+        "observed", "balanced-do-question", "random-ecg", "invariance", "wording"
+    }  # fmt: skip
     assert tree["provenance"]["data digest"] == open_store(recipe.output / "shards").digest
     assert {found["arm"] for found in tree["reliance"]} == {"erm", "debiased"}
     assert tree["draws"]["debiased"] == {"finetune": {"question_severity_bits": 0.25}}
@@ -141,6 +141,58 @@ def test_the_predictor_answers_as_the_model_does_from_the_ecg(
         [p.option_probabilities["yes"] for p in found], abs=1e-4
     )
     assert predictor.predict([]) == []
+
+
+def test_the_predictor_shows_changed_ecgs_and_none(recipe: Recipe, store: ShardStore) -> None:
+    from truelead.debias.setup import build_setup
+    from truelead.evaluate.predictor import changed_ecgs
+    from truelead.model.answering import Answerer, Ask
+
+    questions = build_setup(recipe, store.records).test_sets()["confounded/test-wordings"][:4]
+    folder = recipe.output / "erm" / "finetune"
+    predictor = ModelPredictor(folder, store, ecgs_per_batch=2)
+    answerer = Answerer.from_pretrained(folder)
+    trials = [
+        Trial.of_changed(question, change)
+        for question in questions
+        for change in ("none", "flat", "voltage-doubled")
+    ] + [Trial.of(question) for question in questions]
+    found = predictor.predict(trials)
+    for trial, prediction in zip(trials, found, strict=True):
+        ecgs = tuple(changed_ecgs(store, trial.shown, trial.change)) if trial.shown else ()
+        alone = answerer.answer([Ask(ecgs, trial.question.text, trial.question.options)])[0]
+        assert prediction.option_probabilities["yes"] == pytest.approx(
+            alone.option_probabilities["yes"], abs=2e-3
+        ), trial.change
+    first = predictor.predict([trials[0]])[0]
+    assert first.option_probabilities == pytest.approx(found[0].option_probabilities, abs=1e-5)
+
+
+def test_a_model_of_another_fold_of_the_wordings_is_refused(recipe: Recipe) -> None:
+    questions = recipe.questions.model_copy(update={"wording_fold": 1})
+    with pytest.raises(ConfigError, match=r"questions\.wording_fold: expected 1"):
+        evaluate(recipe.model_copy(update={"questions": questions}))
+
+
+def test_with_an_encoder_the_baselines_that_see_the_ecg_stand_beside(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    from truelead.evaluate.ecg_baselines import ECG_BASELINES
+    from truelead.model.encoder import build_encoder
+
+    samples = round(recipe.data.sampling_rate * recipe.data.duration_seconds)
+    folder = build_encoder(recipe.encoder, samples).save(recipe.output / "encoder")
+    try:
+        found = evaluate_runs(
+            recipe, {"erm": [recipe.output / "erm" / "finetune"]}, output=tmp_path
+        )
+    finally:
+        shutil.rmtree(folder)
+    examination = json.loads((found / "report.json").read_text())["examination"]
+    assert set(ECG_BASELINES) < set(examination["baselines"])
+    answered = {cell["arm"] for cell in examination["cells"] if cell["suite"] == "invariance"}
+    # The classifiers leave out statements that the small set has too few ECGs of.
+    assert "ecg-only" in answered
 
 
 def test_the_training_set_is_no_test(recipe: Recipe) -> None:

@@ -36,9 +36,15 @@ def test_suites_leave_out_what_the_setup_lacks(name: str) -> None:
 
 def test_substitutes_are_never_of_the_same_patient(clinic: Any) -> None:
     context = clinic.context
-    for cell, trials in SUITES["random-ecg"]().cells(context).items():
-        assert cell.endswith("/random-ecg")
+    cells = SUITES["random-ecg"]().cells(context)
+    forms = ("random-ecg", "same-severity", "opposite-severity", "gaussian-noise", "flat", "no-ecg")
+    assert {cell.rpartition("/")[2] for cell in cells} == set(forms)
+    for cell, trials in cells.items():
         for trial in trials:
+            if not cell.endswith(forms[:3]):
+                assert trial.change
+                assert trial.shown == (() if trial.change == "none" else trial.question.ecg_ids)
+                continue
             own = {context.records[ecg].patient_id for ecg in trial.question.ecg_ids}
             shown = {context.records[ecg].patient_id for ecg in trial.shown}
             assert not own & shown

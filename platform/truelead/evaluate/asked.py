@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Callable, Mapping
 
 from truelead.debias.setup import Setup
 from truelead.errors import DataError
+from truelead.evaluate.subset import stratified_subset
 from truelead.model.answering import split_answers
 from truelead.types import Question, Record
 
@@ -47,24 +45,8 @@ def at_most(test_sets: TestSets, maximum: int | None, seed: int) -> dict[str, tu
     if maximum is None:
         return dict(test_sets)
     return {
-        name: _cut(questions, maximum, seed) if len(questions) > maximum else tuple(questions)
-        for name, questions in test_sets.items()
+        name: stratified_subset(questions, maximum, seed) for name, questions in test_sets.items()
     }
-
-
-def _cut(questions: Sequence[Question], maximum: int, seed: int) -> tuple[Question, ...]:
-    share = maximum / len(questions)
-    strata: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for row, question in enumerate(questions):
-        strata[question.question_id][question.answer_text].append(row)
-    random = np.random.default_rng(seed)
-    kept: list[int] = []
-    for question_id in sorted(strata):
-        rounding = random.random()
-        for answer in sorted(strata[question_id]):
-            rows = strata[question_id][answer]
-            kept += random.permutation(rows)[: int(share * len(rows) + rounding)].tolist()
-    return tuple(questions[row] for row in sorted(kept))
 
 
 def observed_training(setup: Setup, *, epochs: int = 2) -> tuple[Question, ...]:
@@ -86,7 +68,8 @@ def answers_by_labels(
     def true_answers(question: Question, shown: tuple[str, ...]) -> tuple[str, ...] | None:
         if shown not in known:
             known[shown] = {
-                cell.question_id: split_answers(cell.answer) for cell in setup.cells(shown)
+                cell.question_id: split_answers(cell.answer)
+                for cell in (*setup.cells(shown), *setup.zero_shot_cells(shown))
             }
         return known[shown].get(question.question_id)
 

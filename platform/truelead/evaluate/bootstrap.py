@@ -126,6 +126,31 @@ def replicate_means(
     return np.concatenate(means)
 
 
+def replicate_sums(values_QK: ArrayLike, clusters: Clusters, *, samples: int, seed: int) -> Floats:
+    """Sums over the questions of K numbers at once, in the replicates of `replicate_means`.
+
+    Args:
+        values_QK: K numbers for each question.
+
+    Returns:
+        float64 [R, K].
+    """
+    values_QK = np.asarray(values_QK, np.float64)
+    key_Q = clusters.first_Q * clusters.patients + clusters.second_Q
+    unique_U, inverse_Q = np.unique(key_Q, return_inverse=True)
+    sums_UK = np.zeros((len(unique_U), values_QK.shape[1]))
+    np.add.at(sums_UK, inverse_Q, values_QK)
+    first_U, second_U = np.divmod(unique_U, clusters.patients)
+    draws_RC = _draws(clusters.patients, samples, seed)
+    rows = max(1, _CHUNK // len(unique_U))
+    sums = []
+    for start in range(0, samples, rows):
+        weight_RU = draws_RC[start : start + rows, first_U]
+        weight_RU *= np.where(first_U == second_U, 1.0, draws_RC[start : start + rows, second_U])
+        sums.append(weight_RU @ sums_UK)
+    return np.concatenate(sums)
+
+
 @lru_cache(maxsize=2)
 def _draws(patients: int, samples: int, seed: int) -> Floats:
     """How often each replicate draws each patient, [R, C]; kept, since a cell asks many times."""
@@ -163,13 +188,25 @@ def interval(
     if len(means_S) == 1:
         low, high = np.nanpercentile(replicates_R, [2.5, 97.5])
         return Interval(estimate, float(low), float(high))
-    return _student(
-        estimate,
-        [
-            (float(np.nanvar(replicates_R, ddof=1)), patients - 1),
-            (float(means_S.var(ddof=1)) / len(means_S), len(means_S) - 1),
-        ],
-    )
+    return student_interval(means_S, replicates_R, patients=patients)
+
+
+def student_interval(means_S: Floats, replicates_R: Floats, *, patients: int) -> Interval:
+    """Student's interval about the mean over seeds, from the replicates' spread and the seeds'.
+
+    Args:
+        means_S: each seed's estimate.
+        replicates_R: bootstrap replicates over patients of the mean over seeds; only their
+            variance is used.
+        patients: how many the replicates draw from; below 2 there is no interval.
+    """
+    estimate = float(means_S.mean())
+    if patients < 2:
+        return Interval(estimate, math.nan, math.nan)
+    parts = [(float(np.nanvar(replicates_R, ddof=1)), patients - 1)]
+    if len(means_S) > 1:
+        parts.append((float(means_S.var(ddof=1)) / len(means_S), len(means_S) - 1))
+    return _student(estimate, parts)
 
 
 def paired_difference(
@@ -213,7 +250,7 @@ def _student(estimate: float, parts: Sequence[tuple[float, int]]) -> Interval:
     variance = sum(part for part, _ in parts)
     if variance == 0.0:
         return Interval(estimate, estimate, estimate)
-    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    freedom = 1.0 / sum((part / variance) ** 2 / degrees for part, degrees in parts)
     reach = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
     return Interval(estimate, estimate - reach, estimate + reach)
 

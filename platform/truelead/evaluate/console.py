@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from truelead.errors import DataError
 from truelead.evaluate.report import FORMAT_VERSION
 
 _BASELINES = ("majority-answer", "question-only")
+_OWN_ECG_SUITES = ("observed", "balanced-do-question", "ecg-qa")
 
 
 def print_report(folder: Path, console: Console | None = None) -> None:
@@ -38,6 +39,9 @@ def print_report(folder: Path, console: Console | None = None) -> None:
     console.print(table)
     for found in tree["reliance"]:
         console.print(f"[bold]{found['arm']}: {found['verdict']}.[/bold] {found['summary']}")
+    errors = _calibration_errors(examination["cells"], examination["arms"])
+    if errors:
+        console.print("Expected calibration error, points: " + "; ".join(errors))
     console.print(f"[dim]{tree['notice']}[/dim]")
 
 
@@ -61,3 +65,12 @@ def _text(value: Mapping[str, float | None]) -> str:
     low, high = value["low"], value["high"]
     estimate = 100 * (value["estimate"] or 0.0)
     return f"{estimate:.1f}" + ("" if low is None or high is None else f" ±{50 * (high - low):.1f}")
+
+
+def _calibration_errors(cells: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> list[str]:
+    """Each arm's error on the test sets that show the questions' own ECGs."""
+    return [
+        f"{cell['arm']} {_text(cell['calibration']['equal_mass']['error'])} ({cell['cell']})"
+        for cell in cells
+        if cell["suite"] in _OWN_ECG_SUITES and cell["arm"] in arms and cell.get("calibration")
+    ]

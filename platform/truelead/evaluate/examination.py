@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from truelead.errors import DataError
 from truelead.evaluate.baselines import BASELINES
+from truelead.evaluate.calibration import given_probability
+from truelead.evaluate.ecg_baselines import EcgBaseline
 from truelead.evaluate.metrics import correct_rows, failed_rows
 from truelead.evaluate.predictions import (
     Prediction,
@@ -30,8 +32,10 @@ class Examination:
     """Every number of one judging.
 
     Attributes:
-        arms: names of the models, then `baselines`: names of those that never see the ECG.
-        cells: one result for each arm and baseline on each suite's cells.
+        arms: names of the models, then `baselines`: names of the yardsticks beside them, first
+            those that never see the ECG.
+        cells: one result for each arm and baseline on each suite's cells; none of a baseline
+            where it has no answer to one of the cell's questions.
         comparisons: paired differences, later arms against the first, and all against baselines.
     """
 
@@ -65,6 +69,7 @@ def examine(
     arms: Mapping[str, Sequence[PredictorFactory]],
     train: Sequence[Question],
     *,
+    ecg_baselines: Mapping[str, Callable[[], EcgBaseline]] | None = None,
     samples: int = 1000,
     writer: PredictionWriter | None = None,
     progress: Callable[[str], None] = lambda message: None,
@@ -75,6 +80,7 @@ def examine(
         context: test sets and the records of their ECGs.
         arms: for each model its runs (one a seed).
         train: questions as the training asks them, for the baselines.
+        ecg_baselines: fit the baselines that see the ECG, each when its turn comes.
         samples: bootstrap replicates.
         writer: takes every row's prediction.
         progress: told what is being done.
@@ -113,6 +119,18 @@ def examine(
                 for name, cells in plan.items():
                     _write(writer, name, cells, arm, seed, answered[-1])
         answers[arm] = _judged(suites, plan, context, answered)
+    for name, fit_ecg in (ecg_baselines or {}).items():
+        progress(f"{name}: fitting")
+        baseline = fit_ecg()
+        covered = [trial for trial in everything if baseline.covers(trial.question)]
+        found = dict(zip(covered, baseline.predict(covered), strict=True))
+        whole = _covered_cells(plan, found.keys())
+        left_out = sum(map(len, plan.values())) - sum(map(len, whole.values()))
+        progress(f"{name}: {left_out} cells hold questions that it has no answer to")
+        if writer is not None:
+            for suite_name, cells in whole.items():
+                _write(writer, suite_name, cells, name, 0, found)
+        answers[name] = _judged(suites, whole, context, [found])
     progress("intervals")
     return _examination(plan, context, answers, tuple(arms), samples)
 
@@ -121,6 +139,18 @@ def _fitted(
     fit: Callable[[Sequence[Question]], Predictor], train: Sequence[Question]
 ) -> PredictorFactory:
     return lambda: fit(train)
+
+
+def _covered_cells(plan: Mapping[str, Cells], covered: Collection[Trial]) -> dict[str, Cells]:
+    """The cells of which every trial is covered."""
+    return {
+        name: {
+            cell: trials
+            for cell, trials in cells.items()
+            if all(trial in covered for trial in trials)
+        }
+        for name, cells in plan.items()
+    }
 
 
 def _judged(
@@ -140,6 +170,7 @@ def _judged(
                 np.stack([correct_rows(trials, predictions) for predictions in predictions_S]),
                 np.stack([failed_rows(trials, predictions) for predictions in predictions_S]),
                 tuple(measures_S),
+                np.array([[given_probability(one) for one in run] for run in predictions_S]),
             )
     return judged
 
@@ -158,11 +189,14 @@ def _examination(
     for name, cells in plan.items():
         for cell, trials in cells.items():
             judge = CellJudge(name, cell, trials, context, samples=samples)
-            for arm in answers:
+            here = [arm for arm in answers if (name, cell) in answers[arm]]
+            for arm in here:
                 results.append(
                     judge.result(arm, answers[arm][name, cell], baseline=arm in baselines)
                 )
             for first, second in pairs:
+                if second not in here:
+                    continue
                 comparisons.append(
                     judge.comparison(
                         first, answers[first][name, cell], second, answers[second][name, cell]

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from truelead.errors import DataError
+from truelead.evaluate.changes import CHANGES, NO_ECG
 from truelead.types import Question
 
 
@@ -22,18 +23,28 @@ class Trial:
         question: the question; its answers are true of `question.ecg_ids`.
         shown: record ids of the ECGs given to the model, as many as the question is about;
             other than `question.ecg_ids` where a suite substitutes them.
+        change: what is done to the shown ECGs' signals, a name of `changes.CHANGES`; empty for
+            nothing, `changes.NO_ECG` where none is shown at all.
     """
 
     question: Question
     shown: tuple[str, ...]
+    change: str = ""
 
     def __post_init__(self) -> None:
-        assert len(self.shown) == len(self.question.ecg_ids), "as many ECGs as the question has"
+        assert self.change in ("", NO_ECG) or self.change in CHANGES, self.change
+        wanted = 0 if self.change == NO_ECG else len(self.question.ecg_ids)
+        assert len(self.shown) == wanted, "as many ECGs as the question has"
 
     @classmethod
     def of(cls, question: Question) -> Trial:
         """The question with its own ECGs."""
         return cls(question, question.ecg_ids)
+
+    @classmethod
+    def of_changed(cls, question: Question, change: str) -> Trial:
+        """The question with its own ECGs changed, or with none (`changes.NO_ECG`)."""
+        return cls(question, () if change == NO_ECG else question.ecg_ids, change)
 
 
 @dataclass(frozen=True)
@@ -43,10 +54,13 @@ class Prediction:
     Attributes:
         answers: order-free answers; empty, or holding an empty text, where nothing usable came.
         option_probabilities: option -> probability, empty for generated answers.
+        reliance: how much likelier the answer is with the ECG shown than with reference ECGs, in
+            nats (`truelead.model.reliance`); None where it was not measured.
     """
 
     answers: tuple[str, ...]
     option_probabilities: Mapping[str, float] = field(default_factory=dict)
+    reliance: float | None = None
 
 
 class Predictor(Protocol):
@@ -70,7 +84,7 @@ class PredictionRow:
     correct: bool
 
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = pa.schema(
     [
         ("suite", pa.string()),
@@ -85,15 +99,17 @@ SCHEMA = pa.schema(
         ("severity", pa.int32()),
         ("ecg_ids", pa.list_(pa.string())),
         ("shown_ecg_ids", pa.list_(pa.string())),
+        ("change", pa.string()),
         ("answers", pa.list_(pa.string())),
         ("predicted", pa.list_(pa.string())),
         ("option_probabilities", pa.map_(pa.string(), pa.float32())),
+        ("reliance", pa.float32()),
         ("correct", pa.bool_()),
     ],
     metadata={"truelead.predictions": str(SCHEMA_VERSION)},
 )
 """Columns of predictions.parquet. `seed` numbers the runs of an arm; `answers` are true of
-`ecg_ids`, the model saw `shown_ecg_ids`."""
+`ecg_ids`, the model saw `shown_ecg_ids` after `change`."""
 
 
 class PredictionWriter:
@@ -151,8 +167,10 @@ def _flat(row: PredictionRow) -> dict[str, Any]:
         "severity": question.severity,
         "ecg_ids": list(question.ecg_ids),
         "shown_ecg_ids": list(row.trial.shown),
+        "change": row.trial.change,
         "answers": list(question.answers),
         "predicted": list(row.prediction.answers),
         "option_probabilities": list(row.prediction.option_probabilities.items()),
+        "reliance": row.prediction.reliance,
         "correct": row.correct,
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 import truelead
 from truelead.config import Recipe
 from truelead.data.store import ShardStore
+from truelead.debias.severity import severity_provider
 from truelead.types import Record
 
 
@@ -27,7 +28,7 @@ def provenance(recipe: Recipe, store: ShardStore, tested: Iterable[Record]) -> d
         "data digest": store.digest,
         "split": f"{recipe.evaluate.split} of {recipe.data.split_by}",
         "questions": recipe.questions.setup,
-        "severity": recipe.severity,
+        "severity": _severity(recipe),
         "tested": _count(tested),
         "trained on": _count(train),
         "bootstrap replicates": str(recipe.evaluate.bootstrap_samples),
@@ -57,6 +58,11 @@ def _run(command: list[str]) -> str | None:
         command, capture_output=True, text=True, timeout=10, check=False
     )
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _severity(recipe: Recipe) -> str:
+    provider = severity_provider(recipe.severity)
+    return f"{provider.name}: {', '.join(provider.strata)}"
 
 
 def _count(records: list[Record]) -> str:

@@ -9,13 +9,13 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from truelead.evaluate.examination import Examination
-from truelead.evaluate.reliance import Reliance, percent, points, share
-from truelead.evaluate.suites import SUITES
+from truelead.evaluate.failures import Failure
+from truelead.evaluate.reliance import Reliance
 
 NOTICE = "Not for clinical use: research software, no medical device."
 FORMAT_VERSION = 1
@@ -23,12 +23,21 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class ArmDescription:
-    """How an arm was trained."""
+    """How an arm was trained.
+
+    Attributes:
+        pretrain, finetune: names of the strategies of its two stages.
+        runs: how many trainings of it were judged.
+        seeds: their seeds, empty where unknown.
+        parameters: of one model, encoder included; None where unknown.
+    """
 
     name: str
     pretrain: str
     finetune: str
     runs: int
+    seeds: tuple[int, ...] = ()
+    parameters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,11 @@ class Report:
         arms: how each model was trained.
         encoder: the encoder stage's metrics (the content of encoder/metrics.json), if any.
         draws: arm -> stage -> causal diagnostics of what was drawn for training.
+        training: what was trained in words ("language model": "2 layers of width 128").
+        failures: the most confidently wrong answers.
+        drawings: an SVG of each failure's ECGs, in their order; on the page only.
+        reliance_calibration: numbers of the reliance's calibration, if any: arm -> mapping or
+            dataclass, or dataclasses that name their `arm` and `test_set`.
     """
 
     name: str
@@ -52,11 +66,16 @@ class Report:
     reliance: tuple[Reliance, ...]
     encoder: Mapping[str, Any] | None = None
     draws: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None
+    training: Mapping[str, str] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+    drawings: tuple[str, ...] = ()
+    reliance_calibration: Mapping[str, Any] | tuple[Any, ...] | None = None
 
 
 def write_report(report: Report, folder: Path) -> Path:
     """Write the report's three files; returns the path of report.html."""
-    from truelead.evaluate.page import render
+    # The page looks at a Report, so it is imported when there is one to show.
+    from truelead.evaluate.page import render, to_markdown
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(to_json(report), encoding="utf-8")
@@ -68,51 +87,16 @@ def write_report(report: Report, folder: Path) -> Path:
 
 def to_json(report: Report) -> str:
     """The report as JSON; numbers that are not determined are null."""
-    tree = {
-        "format": FORMAT_VERSION,
-        "notice": NOTICE,
-        **_plain(dataclasses.asdict(report)),
-    }
+    content = _plain(report)
+    del content["drawings"]
+    tree = {"format": FORMAT_VERSION, "notice": NOTICE, **content}
     return json.dumps(tree, indent=1, allow_nan=False) + "\n"
 
 
-def to_markdown(report: Report) -> str:
-    """The main numbers as Markdown."""
-    lines = [f"# TrueLead report: {report.name}", "", f"**{NOTICE}**", ""]
-    lines += [f"- {key}: {value}" for key, value in report.provenance.items()]
-    lines += ["", "## Does it read the ECG?", ""]
-    for found in report.reliance:
-        lines += [f"- **{found.arm}: {found.verdict}.** {found.summary}"]
-    examination = report.examination
-    for suite in SUITES:
-        cells = [result for result in examination.cells if result.suite == suite]
-        if not cells:
-            continue
-        lines += ["", f"## {SUITES[suite].title}", "", SUITES[suite].explanation, ""]
-        lines += [
-            "| questions | model | right answers (95 % interval) | further |",
-            "|---|---|---|---|",
-        ]
-        for result in cells:
-            further = [f"{name} {percent(value)}" for name, value in result.measures.items()]
-            if result.failures:
-                further.append(f"no usable answer {share(result.failures)}")
-            lines.append(
-                f"| {result.cell} ({result.questions}, {result.patients} patients) | {result.arm} "
-                f"| {percent(result.micro)} | {'; '.join(further)} |"
-            )
-    if examination.comparisons:
-        lines += ["", "## Paired differences", "", "| questions | difference | 95 % interval |"]
-        lines += ["|---|---|---|"]
-        lines += [
-            f"| {found.cell} | {found.first} minus {found.second} | {points(found.difference)} |"
-            for found in examination.comparisons
-        ]
-    return "\n".join(lines) + "\n"
-
-
 def _plain(value: Any) -> Any:
-    """Tuples, paths and non-finite numbers to what JSON has."""
+    """Dataclasses, tuples, paths and non-finite numbers to what JSON has."""
+    if dataclasses.is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

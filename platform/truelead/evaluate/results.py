@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truelead.evaluate.bootstrap import Clusters, Interval, interval, paired_difference
+from truelead.evaluate.calibration import Calibration, calibration
 from truelead.evaluate.predictions import Trial
 from truelead.evaluate.suites.suite import Measure, SuiteContext
 
@@ -30,14 +31,16 @@ class CellResult:
 
     Attributes:
         suite, cell, arm: where in the report it belongs.
-        baseline: True where the arm never sees the ECG.
+        baseline: True where it is no trained model but a yardstick beside the models.
         questions, patients, seeds: what the intervals rest on.
         micro: share of right answers.
         macro: mean over the question types of their shares.
-        per_type, per_severity: the share by question type and by severity stratum.
+        per_type, per_template, per_severity: the share by question type, by template and by
+            severity stratum.
         per_question: question_id -> share.
         failures: share of trials without a usable answer; they are counted wrong.
         measures: the suite's further numbers.
+        calibration: of the answers' probabilities, None where the arm gives none.
     """
 
     suite: str
@@ -50,10 +53,12 @@ class CellResult:
     micro: Interval
     macro: Interval
     per_type: dict[str, Interval]
+    per_template: dict[str, Interval]
     per_severity: dict[str, Interval]
     per_question: dict[str, QuestionScore]
     failures: float
     measures: dict[str, Interval]
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,14 @@ class CellAnswers:
     Attributes:
         correct_SQ, failed_SQ: bool for each seed and trial.
         measures_S: for each seed the suite's measures; the same rows in every seed.
+        confidence_SQ: probability of the given answer, NaN where the arm gave none; None where
+            it gives none at all.
     """
 
     correct_SQ: NDArray[np.bool_]
     failed_SQ: NDArray[np.bool_]
     measures_S: tuple[Mapping[str, Measure], ...]
+    confidence_SQ: NDArray[np.float64] | None = None
 
 
 class CellJudge:
@@ -106,6 +114,7 @@ class CellJudge:
         correct_SQ = answers.correct_SQ.astype(np.float64)
         everything = np.arange(correct_SQ.shape[1])
         severities = np.array([str(question.severity) for question in self._questions])
+        templates = np.array([str(question.template_id) for question in self._questions])
         return CellResult(
             suite=self._suite,
             cell=self._cell,
@@ -114,13 +123,15 @@ class CellJudge:
             questions=len(self._questions),
             patients=self._clusters.patients,
             seeds=len(correct_SQ),
-            micro=self._interval(correct_SQ, everything),
-            macro=self._interval(correct_SQ, everything, self._types),
+            micro=self._share(correct_SQ, everything),
+            macro=self._share(correct_SQ, everything, self._types),
             per_type=self._by(correct_SQ, self._types),
+            per_template=self._by(correct_SQ, templates),
             per_severity=self._by(correct_SQ, severities, without="-1"),
             per_question=self._per_question(correct_SQ.mean(0)),
             failures=float(answers.failed_SQ.mean()),
             measures=self._measures(answers.measures_S),
+            calibration=self._calibration(answers),
         )
 
     def comparison(
@@ -136,6 +147,17 @@ class CellJudge:
         )
         return Comparison(self._suite, self._cell, first, second, difference)
 
+    def _calibration(self, answers: CellAnswers) -> Calibration | None:
+        if answers.confidence_SQ is None:
+            return None
+        return calibration(
+            answers.confidence_SQ,
+            answers.correct_SQ,
+            self._clusters,
+            samples=self._samples,
+            seed=self._seed,
+        )
+
     def _interval(
         self,
         values_SQ: NDArray[np.float64],
@@ -150,6 +172,17 @@ class CellJudge:
             groups_Q=groups_Q,
         )
 
+    def _share(
+        self,
+        correct_SQ: NDArray[np.float64],
+        rows_Q: NDArray[np.int64],
+        groups_Q: NDArray[np.str_] | None = None,
+    ) -> Interval:
+        """Of a share; Student's interval may reach beyond 0 and 1, where no share is."""
+        found = self._interval(correct_SQ, rows_Q, groups_Q)
+        low, high = np.clip([found.low, found.high], 0.0, 1.0)
+        return Interval(found.estimate, float(low), float(high))
+
     def _by(
         self, correct_SQ: NDArray[np.float64], labels_Q: NDArray[np.str_], without: str = ""
     ) -> dict[str, Interval]:
@@ -157,7 +190,7 @@ class CellJudge:
         for label in np.unique(labels_Q):
             if label != without:
                 rows_Q = np.flatnonzero(labels_Q == label)
-                found[str(label)] = self._interval(correct_SQ[:, rows_Q], rows_Q)
+                found[str(label)] = self._share(correct_SQ[:, rows_Q], rows_Q)
         return found
 
     def _per_question(self, correct_Q: NDArray[np.float64]) -> dict[str, QuestionScore]:

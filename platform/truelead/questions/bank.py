@@ -22,6 +22,7 @@ from truelead.questions.phrasing import (
 from truelead.questions.rules import NONE, RULES, Unanswerable
 from truelead.questions.scp import NORMAL, SCP_STATEMENTS, SUPERCLASSES, ScpStatement, code_of
 from truelead.questions.templates import NUMERIC_FEATURES, RANGES, TEMPLATES, Template
+from truelead.questions.wordings import USUAL_SPLIT, NamedWordings, WordingSplit
 from truelead.types import Question, Record
 
 _YES_NO = ("no", "yes")
@@ -34,13 +35,18 @@ class QuestionBank:
 
     Args:
         statements: the SCP statements that may be asked about by code; PTB-XL's 71 if None.
+        split: which wordings are for training and which for testing.
 
     Attributes:
         domains: kind of attribute -> its values: codes for statements and superclasses, ECG-QA's
             names for everything else.
     """
 
-    def __init__(self, statements: Mapping[str, ScpStatement] | None = None) -> None:
+    def __init__(
+        self,
+        statements: Mapping[str, ScpStatement] | None = None,
+        split: WordingSplit = USUAL_SPLIT,
+    ) -> None:
         known = SCP_STATEMENTS if statements is None else statements
         unknown = [code for code in known if code not in SCP_STATEMENTS]
         if unknown:
@@ -67,11 +73,16 @@ class QuestionBank:
         )
 
         self._choices_of: dict[int, tuple[tuple[str, ...], ...]] = {}
+        self._words = {number: split(template.wordings) for number, template in TEMPLATES.items()}
 
     @property
     def templates(self) -> tuple[int, ...]:
         """The templates that labels answer; the others wait, see `Template.waits_for`."""
         return tuple(sorted(RULES))
+
+    def wordings(self, template_id: int) -> NamedWordings:
+        """The training and test wordings of a template."""
+        return self._words[_template(template_id).template_id]
 
     def attributes(self, template_id: int) -> Iterator[tuple[str, ...]]:
         """Every way to fill the template's attributes; two of one kind in one order only."""
@@ -115,7 +126,7 @@ class QuestionBank:
         filled = self._filled(template, attributes)
         self._check_records(template, records)
         answers = RULES[template_id](records, filled)
-        name, pattern = pattern_of(template, wording, rng)
+        name, pattern = pattern_of(template, self.wordings(template_id), wording, rng)
         return Question(
             text=text_of(template, pattern, filled),
             answers=tuple(sorted(answers)),
@@ -211,7 +222,7 @@ class QuestionBank:
 
     def verify_code_wordings(self, wordings: Literal["train", "test"]) -> range:
         """The indices that `verify_code` takes as training or test wordings."""
-        words = TEMPLATES[_VERIFY_PRESENCE].wordings
+        words = self.wordings(_VERIFY_PRESENCE)
         trained = len(words.train)
         return range(trained) if wordings == "train" else range(trained, trained + len(words.test))
 

@@ -10,6 +10,7 @@ import numpy as np
 from truelead.errors import QuestionError
 from truelead.questions.scp import SCP_STATEMENTS, SUPERCLASSES
 from truelead.questions.templates import Template
+from truelead.questions.wordings import Named, NamedWordings
 
 Generator = random.Random | np.random.Generator
 Wording = Literal["train", "test", "official"] | int
@@ -22,20 +23,19 @@ def spoken(value: str) -> str:
     return SUPERCLASSES.get(value, value)
 
 
-def pattern_of(template: Template, wording: Wording, rng: Generator | None) -> tuple[str, str]:
+def pattern_of(
+    template: Template, words: NamedWordings, wording: Wording, rng: Generator | None
+) -> Named:
     """Name and pattern of a wording; training wordings come first, then test wordings.
 
     Raises:
         QuestionError: no such wording.
     """
-    words = template.wordings
-    named = [
-        *((f"train-{i}", text) for i, text in enumerate(words.train)),
-        *((f"test-{i}", text) for i, text in enumerate(words.test)),
-    ]
+    named = [*words.train, *words.test]
     trained = len(words.train)
     if wording == "official":
-        return named[0]
+        names = {pattern: name for name, pattern in named}
+        return names.get(template.official, "train-0"), template.official
     if wording == "train":
         return named[0 if rng is None else below(rng, trained)]
     if wording == "test":

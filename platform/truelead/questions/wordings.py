@@ -9,6 +9,13 @@ tested on another: the paper's adversarial wording test.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+TrainedWordings = Literal["all", "template", "paraphrased"]
+"""What training asks in: every training wording, ECG-QA's own only, or the others only."""
+
+Named = tuple[str, str]
+"""Name and pattern of a wording."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +24,55 @@ class Wordings:
 
     train: tuple[str, ...]
     test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NamedWordings:
+    """The wordings of one question as a `WordingSplit` has them; `train` and `test` share none."""
+
+    train: tuple[Named, ...]
+    test: tuple[Named, ...]
+
+
+@dataclass(frozen=True)
+class WordingSplit:
+    """Which wordings training may use, and which are kept for the test.
+
+    Attributes:
+        fold: 0 splits as `Wordings` itself does. Fold f of the others tests every
+            (folds - 1)-th training wording from the f-th on, and trains in all the rest, the
+            test wordings of fold 0 among them. So each wording is tested in exactly one fold.
+        folds: how many folds there are, at least 2.
+        trained: what training asks in; "template" and "paraphrased" only with fold 0, whose
+            training wordings begin with ECG-QA's own.
+    """
+
+    fold: int = 0
+    folds: int = 3
+    trained: TrainedWordings = "all"
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.fold < self.folds, "one of the folds"
+        assert self.folds >= 2, "at least two folds"
+        assert self.trained == "all" or self.fold == 0, "the template's wording is trained"
+
+    def __call__(self, words: Wordings) -> NamedWordings:
+        """The wordings of one question, split."""
+        if self.fold == 0:
+            train, test, mark = words.train, words.test, ""
+        else:
+            test = words.train[self.fold - 1 :: self.folds - 1]
+            train = (*(text for text in words.train if text not in test), *words.test)
+            mark = f":fold-{self.fold}"
+        named = tuple((f"train-{i}{mark}", text) for i, text in enumerate(train))
+        chosen = {"all": named, "template": named[:1], "paraphrased": named[1:]}[self.trained]
+        return NamedWordings(
+            chosen, tuple((f"test-{i}{mark}", text) for i, text in enumerate(test))
+        )
+
+
+USUAL_SPLIT = WordingSplit()
+"""Fold 0, all training wordings trained."""
 
 
 def _filled(patterns: tuple[str, ...], suffix: str, **words: str) -> tuple[str, ...]:

@@ -12,35 +12,51 @@ from typing import ClassVar
 
 import numpy as np
 
-from truelead.evaluate.metrics import correct_rows, normalise
 from truelead.evaluate.predictions import Prediction, Trial
-from truelead.evaluate.suites.suite import Cells, Measure, Suite, SuiteContext, with_own_ecgs
+from truelead.evaluate.suites.suite import (
+    Cells,
+    Measure,
+    Suite,
+    SuiteContext,
+    drop_and_flips,
+    with_own_ecgs,
+)
 
-_TRAIN, _TEST = "/train-wordings", "/test-wordings"
+_TRAIN, _TEST, _TEMPLATE = "/train-wordings", "/test-wordings", "/template-wordings"
+_OFFICIAL = ("/template", "/paraphrased", "/new-paraphrased")
 
 
 class Wording(Suite):
-    """Every test set that the setup gives in both kinds of wording."""
+    """Every test set that the setup gives in several kinds of wording."""
 
     title: ClassVar[str] = "Other wordings"
     explanation: ClassVar[str] = (
-        "The same questions about the same ECGs, once in wordings seen in training and once in "
-        "others. 'Wording drop' is the accuracy lost by the change, 'wording flips' the share of "
-        "answers that it changes."
+        "The same questions about the same ECGs in wordings that training may use "
+        "('train-wordings'), in others that it never uses ('test-wordings'), and in ECG-QA's own "
+        "one wording ('template-wordings'). Official rows are asked in their template and in their "
+        "paraphrases, the new ones among them those kept out of a training in paraphrases. Beside "
+        "models that were trained in the template's wording only, or in paraphrases only, this is "
+        "the whole table of training wording by tested wording. 'Wording drop' is the accuracy "
+        "lost from training wordings, 'wording flips' the share of answers that changes; 'template "
+        "drop' and 'template flips' are those from the template's wording."
     )
 
     def cells(self, context: SuiteContext) -> Cells:
-        """Both wordings of each test set."""
-        names = [
-            name.removesuffix(_TRAIN)
-            for name in context.test_sets
-            if name.endswith(_TRAIN) and name.removesuffix(_TRAIN) + _TEST in context.test_sets
-        ]
-        return {
-            name + wording: with_own_ecgs(context.test_sets[name + wording])
-            for name in names
-            for wording in (_TRAIN, _TEST)
-        }
+        """Each test set in every kind of its wordings; the template's of `further` only."""
+        cells: Cells = {}
+        for name in context.test_sets:
+            stem = name.removesuffix(_TRAIN)
+            if name != stem and stem + _TEST in context.test_sets:
+                for wording in (_TRAIN, _TEST):
+                    cells[stem + wording] = with_own_ecgs(context.test_sets[stem + wording])
+                if stem + _TEMPLATE in context.test_sets:
+                    cells[stem + _TEMPLATE] = with_own_ecgs(context.further(stem + _TEMPLATE))
+            stem = name.removesuffix(_OFFICIAL[0])
+            if name != stem and stem + _OFFICIAL[1] in context.test_sets:
+                for wording in _OFFICIAL:
+                    if stem + wording in context.test_sets:
+                        cells[stem + wording] = with_own_ecgs(context.test_sets[stem + wording])
+        return {name: trials for name, trials in cells.items() if trials}
 
     def measures(
         self,
@@ -49,30 +65,30 @@ class Wording(Suite):
         trials: Sequence[Trial],
         answered: Mapping[Trial, Prediction],
     ) -> dict[str, Measure]:
-        """On test wordings: drop and flips against the same question in a training wording."""
-        if not cell.endswith(_TEST):
-            return {}
-        known = with_own_ecgs(context.test_sets[cell.removesuffix(_TEST) + _TRAIN])
-        twins = dict(zip(_numbered(known), known, strict=True))
-        pairs = [
-            (row, trial, twins[key])
-            for row, (key, trial) in enumerate(zip(_numbered(trials), trials, strict=True))
-            if key in twins
-        ]
-        if not pairs:
-            return {}
-        rows = np.array([row for row, _, _ in pairs])
-        new = [answered[trial] for _, trial, _ in pairs]
-        old = [answered[twin] for _, _, twin in pairs]
-        drop = correct_rows([twin for _, _, twin in pairs], old).astype(float)
-        drop -= correct_rows([trial for _, trial, _ in pairs], new)
-        flips = [
-            normalise(a.answers) != normalise(b.answers) for a, b in zip(old, new, strict=True)
-        ]
-        return {
-            "wording drop": Measure(rows, drop),
-            "wording flips": Measure(rows, np.array(flips, np.float64)),
-        }
+        """Drop and flips against the same questions in a training or the template's wording."""
+        stem, _, kind = cell.rpartition("/")
+        references = {
+            _TEST: {"wording": _TRAIN, "template": _TEMPLATE},
+            _OFFICIAL[1]: {"template": _OFFICIAL[0]},
+            _OFFICIAL[2]: {"template": _OFFICIAL[0]},
+        }.get("/" + kind, {})
+        found = {}
+        for title, reference in references.items():
+            known = with_own_ecgs(context.test_sets.get(stem + reference, ()))
+            twins = dict(zip(_numbered(known), known, strict=True))
+            pairs = [
+                (row, trial, twins[key])
+                for row, (key, trial) in enumerate(zip(_numbered(trials), trials, strict=True))
+                if key in twins and twins[key] in answered
+            ]
+            if not pairs:
+                continue
+            rows = np.array([row for row, _, _ in pairs])
+            before, after = [twin for _, _, twin in pairs], [trial for _, trial, _ in pairs]
+            drop, flips = drop_and_flips(before, after, answered)
+            found[f"{title} drop"] = Measure(rows, drop)
+            found[f"{title} flips"] = Measure(rows, flips)
+        return found
 
 
 def _numbered(trials: Sequence[Trial]) -> list[tuple[str, tuple[str, ...], int]]:
