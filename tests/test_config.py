@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -88,3 +89,32 @@ def test_a_recipe_cannot_be_changed() -> None:
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs" / "recipes").glob("*.yaml")))
 def test_shipped_recipes_are_valid(path: Path) -> None:
     assert load_recipe(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        ({"questions": {"wording_fold": 3}}, "wording_fold: expected 0 to 2"),
+        (
+            {"questions": {"wording_fold": 1, "trained_wordings": "template"}},
+            "trained_wordings: template: expected wording_fold 0",
+        ),
+        (
+            {
+                "questions": {"wording_fold": 1},
+                "arms": [{"name": "one", "trained_wordings": "paraphrased"}],
+            },
+            "one: trained_wordings: expected questions.wording_fold 0",
+        ),
+    ],
+)
+def test_wordings_that_cannot_be_split_so_are_refused(tree: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        parse_recipe({"name": "here", **tree})
+
+
+def test_an_arm_may_train_in_other_wordings() -> None:
+    arms = [{"name": "all"}, {"name": "own", "trained_wordings": "template"}]
+    recipe = parse_recipe({"name": "here", "arms": arms})
+    assert recipe.arm("all").questions == recipe.questions
+    assert recipe.arm("own").questions.trained_wordings == "template"

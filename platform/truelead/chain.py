@@ -16,6 +16,7 @@ from truelead.errors import ConfigError
 
 if TYPE_CHECKING:
     from truelead.data.manifest import Manifest
+    from truelead.study.results import StudyResult
     from truelead.sweep.results import SweepResult
 
 Announce = Callable[[str], None]
@@ -58,7 +59,12 @@ def save_recipe(recipe: Recipe) -> Path:
 def generate(recipe: Recipe) -> Path:
     """Write the generated set where the recipe names no real one; otherwise do nothing."""
     root = records_root(recipe)
-    if recipe.data.root is None:
+    if recipe.data.root is None and recipe.planted is not None:
+        from truelead.data.planted_set import write_planted_set
+        from truelead.debias.planted import draw_set
+
+        write_planted_set(root, recipe.planted, draw_set(recipe.planted))
+    elif recipe.data.root is None:
         from truelead.data.generated import write_generated_set
 
         write_generated_set(root, recipe.generate)
@@ -125,6 +131,27 @@ def sweep(recipe: Recipe, space_file: Path) -> SweepResult:
     ingest(recipe)
     pretrain_encoder(recipe)
     return run_sweep(recipe, space)
+
+
+def study(study_file: Path, overrides: Sequence[str] = ()) -> StudyResult:
+    """Compare strategies over seeds and conditions; what is finished is found and skipped.
+
+    Args:
+        overrides: `a.b=c`, on top of the study's recipe.
+
+    Raises:
+        ConfigError: the study, its recipe or one of its arms does not fit; nothing has started.
+    """
+    from truelead.study.definition import load_study
+    from truelead.study.driver import run_study
+    from truelead.study.plan import make_plan
+
+    def prepare(recipe: Recipe) -> None:
+        generate(recipe)
+        ingest(recipe)
+        pretrain_encoder(recipe)
+
+    return run_study(make_plan(load_study(study_file), overrides), prepare)
 
 
 def share_inputs(recipe: Recipe, output: Path) -> Recipe:

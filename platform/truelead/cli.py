@@ -193,6 +193,20 @@ def tune(
 
 
 @app.command()
+def study(
+    study_file: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="Study (YAML); see jobs/studies.")
+    ],
+    overrides: Overrides = None,
+) -> None:
+    """Compare strategies over seeds and conditions; started again, it goes on where it was."""
+    from truelead import chain
+    from truelead.study.console import print_result
+
+    print_result(chain.study(study_file, overrides or ()))
+
+
+@app.command()
 def plot(
     records: Annotated[list[Path], typer.Argument(help="One or two WFDB records.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="FILE.svg or FILE.png")] = Path(

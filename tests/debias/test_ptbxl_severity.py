@@ -20,7 +20,7 @@ from truelead.types import Question, Record
 SETS = {
     f"{name}/{wordings}-wordings"
     for name in ("confounded", "balanced", "balanced-same-severity")
-    for wordings in ("train", "test")
+    for wordings in ("train", "test", "template")
 }
 
 
@@ -177,6 +177,63 @@ def test_build_setup_follows_the_recipe(records: list[Record]) -> None:
     chosen = recipe.model_copy(update={"questions": QuestionsConfig(templates=(26,))})
     with pytest.raises(ConfigError, match=r"questions.templates: expected questions.setup ecg-qa"):
         build_setup(chosen, records)
+
+
+def test_held_out_statements_are_asked_by_the_zero_shot_test_alone(records: list[Record]) -> None:
+    config = QuestionsConfig(minimum_positives=10, held_out_codes=("CLBBB", "NDT"))
+    built = PtbxlSeveritySetup.build(records, config, SEVERITIES["ptbxl"], test_split="valid")
+    held_out = {"2:CLBBB", "2:NDT"}
+    drawn = [q for group in built.groups("train") for q in built.observed(group, 0)]
+    drawn += [q for group in built.groups("train") for q in built.candidates(group)]
+    assert not {question.question_id for question in drawn} & held_out
+    trained = " ".join(built.corpus())
+    assert "left bundle branch block" not in trained
+    sets = built.test_sets()
+    zero_shot = sets.pop("zero-shot/test-wordings")
+    assert {question.question_id for question in zero_shot} == held_out
+    answers = Counter((question.question_id, question.answer_text) for question in zero_shot)
+    for question_id in held_out:
+        assert answers[question_id, "yes"] == answers[question_id, "no"] > 0
+    for question in zero_shot:
+        code = question.question_id.removeprefix("2:")
+        present = code in built.records[question.ecg_ids[0]].scp_codes
+        assert question.answers == ("yes" if present else "no",)
+    assert set(sets) == SETS
+    for questions in sets.values():
+        assert not {question.question_id for question in questions} & held_out
+    wrong = QuestionsConfig(held_out_codes=("MADEUP",))
+    with pytest.raises(QuestionError, match=r"held_out_codes.*MADEUP"):
+        PtbxlSeveritySetup.build(records, wrong, SEVERITIES["ptbxl"], test_split="valid")
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+def test_another_fold_of_the_wordings(
+    setup: PtbxlSeveritySetup, records: list[Record], fold: int
+) -> None:
+    config = QuestionsConfig(minimum_positives=10, wording_fold=fold)
+    built = PtbxlSeveritySetup.build(records, config, SEVERITIES["ptbxl"], test_split="valid")
+    trained = set(built.corpus())
+    tested = {question.text for question in built.test_sets()["balanced/test-wordings"]}
+    assert not tested & trained
+    usual = {question.text for question in setup.test_sets()["balanced/test-wordings"]}
+    assert usual <= trained
+    assert not usual & tested
+
+
+@pytest.mark.parametrize("trained", ["template", "paraphrased"])
+def test_training_in_some_wordings_only(
+    setup: PtbxlSeveritySetup, records: list[Record], trained: str
+) -> None:
+    config = QuestionsConfig.model_validate({"minimum_positives": 10, "trained_wordings": trained})
+    built = PtbxlSeveritySetup.build(records, config, SEVERITIES["ptbxl"], test_split="valid")
+    own = {q.text for q in setup.test_sets()["balanced/template-wordings"]}
+    drawn = {q.text for group in built.groups("train") for q in built.observed(group, 0)}
+    assert drawn <= set(built.corpus())
+    asked = own & {text for text in built.corpus() if text.endswith("?")}
+    assert asked == (own if trained == "template" else set())
+    usual = setup.test_sets()
+    for name in ("balanced/test-wordings", "balanced/template-wordings"):
+        assert built.test_sets()[name] == usual[name]
 
 
 @pytest.mark.real_data

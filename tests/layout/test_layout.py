@@ -27,6 +27,7 @@ LEVELS: dict[str, int] = {
     "train": 6,
     "service": 6,
     "sweep": 7,
+    "study": 7,
     "chain": 8,
     "demo": 9,
     "cli": 10,

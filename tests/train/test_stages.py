@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from truelead.config import ArmConfig, Recipe, parse_recipe
+from truelead.config import ArmConfig, Recipe, SeverityConfig, parse_recipe
+from truelead.data.store import ShardStore
+from truelead.debias.setup import build_setup
+from truelead.debias.severity.embedding_clusters import clusters_file, read_clusters
 from truelead.errors import ConfigError
 from truelead.train import encoder_stage, language_stage
 from truelead.train.features import FeatureCache
@@ -81,6 +84,9 @@ def test_language_stages_share_and_chain(recipe: Recipe, capsys: Any) -> None:
     assert [row["step"] for row in read_metrics(tuned)] == [1, 2, 3]
     assert (tuned / "model.safetensors").read_bytes() != weights[0]
     assert "question_severity_bits" in json.loads((tuned / "diagnostics.json").read_text())
+    for folder in (pretrained, copied, tuned):
+        asked = json.loads((folder / "training_diagnostics.json").read_text())["overall"]
+        assert asked["questions"] > 0
     for folder in (pretrained, tuned):
         model, _ = load_model(folder)
         assert not model.training
@@ -102,3 +108,29 @@ def test_trained_encoder_is_fed_signals(recipe: Recipe) -> None:
     before = load_encoder(recipe.output / "encoder").state_dict()
     after = load_encoder(folder / "encoder").state_dict()
     assert any(not before[name].equal(after[name]) for name in before)
+
+
+def test_clustered_severity_is_fitted_before_the_stage_and_read_by_all(recipe: Recipe) -> None:
+    changed = recipe.model_copy(
+        update={
+            "arms": (ArmConfig(name="clustered"),),
+            "severity": SeverityConfig(name="embedding-clusters", strata=3),
+            "pretrain": recipe.pretrain.model_copy(update={"steps": 0}),
+        }
+    )
+    folder = language_stage.run(changed, "clustered", "pretrain")
+    store = ShardStore(recipe.output / "shards")
+    clusters = read_clusters(clusters_file(recipe.output, 3))
+    features = FeatureCache(recipe.output / "features")
+    assert clusters.digest == features.digest
+    setup = build_setup(changed, store.records)
+    for record in store.records:
+        embedding_ND = features[[record.record_id]].astype(np.float32).mean(axis=1)
+        stratum = int(clusters.clusters.assign(embedding_ND)[0])
+        assert setup.stratum((record.record_id,)) == stratum == clusters.stratum[record.record_id]
+    drawn = json.loads((folder / "diagnostics.json").read_text())
+    assert set(drawn["strata"]) == set(setup.severity.strata)
+    assert len(drawn["positivity_violation_names"]) == drawn["positivity_violations"]
+    trained = json.loads((folder / "training_diagnostics.json").read_text())
+    assert trained["split"] == "train"
+    assert set(trained["by_severity"]) <= set(setup.severity.strata)

@@ -69,8 +69,8 @@ class Batch:
         """Number of labelled tokens, which the loss of a step is divided by."""
         return int((self.labels_BS != IGNORED_LABEL).sum())
 
-    def take_rows(self, row_R: Tensor, *, told_stratum_B: Tensor) -> Batch:
-        """The rows named by `row_R` (long), any number of times each, told these strata.
+    def take_rows(self, row_R: Tensor, *, told_stratum_B: Tensor | None = None) -> Batch:
+        """The rows named by `row_R` (long), any number of times each, told these or their strata.
 
         The groups stay: however often a row is taken, its ECGs are read once.
         """
@@ -79,7 +79,9 @@ class Batch:
         return dataclasses.replace(
             self,
             **taken,
-            told_stratum_B=told_stratum_B,
+            told_stratum_B=(
+                self.told_stratum_B[row_R] if told_stratum_B is None else told_stratum_B
+            ),
             uid_B=[self.uid_B[row] for row in row_R.tolist()],
         )
 

@@ -25,9 +25,6 @@ from truelead.types import Question
 
 OptionIds = list[list[tuple[int, ...]]]
 
-_ROW_TENSORS = ("group_B", "input_ids_BS", "mask_BS", "labels_BS", "stratum_B", "weight_B")
-"""Tensors of a `Batch` that have one entry a question row."""
-
 
 @dataclass(frozen=True)
 class OptionBatch:
@@ -187,12 +184,9 @@ class OptionBatches:
 def _foil_batch(batch: Batch, foil_G: Sequence[int], differs_B: Tensor) -> Batch | None:
     if not differs_B.any():
         return None
-    rows = differs_B.nonzero()[:, 0]
     return replace(
-        batch,
+        batch.take_rows(differs_B.nonzero()[:, 0]),
         ecg_index_GE=batch.ecg_index_GE[torch.tensor(foil_G)],
-        uid_B=[batch.uid_B[row] for row in rows.tolist()],
-        **{name: getattr(batch, name)[rows] for name in _ROW_TENSORS},
     )
 
 

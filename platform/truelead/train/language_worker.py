@@ -232,9 +232,7 @@ def _save(
     # A fresh model takes the gathered state: the engine's own may be sharded or in bfloat16.
     model, processor = _start(told)
     model.load_state_dict(state)
-    before = getattr(model.config, "answer_rule", None) or {}
-    if rule is not None or before.get("rule") == "counterfactual":
-        # The constant of a counterfactual rule belongs to the training that fitted it.
+    if rule is not None:
         model.config.answer_rule = rule
     save_model(told.folder, model.eval(), processor)
     if getattr(told.recipe, told.stage).encoder_learning_rate > 0:

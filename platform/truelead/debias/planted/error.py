@@ -43,11 +43,21 @@ def interventional_error(truth_NC: Floats, answered_NC: Floats) -> Interventiona
     for values in (truth_NC, answered_NC):
         if not ((values >= 0) & (values <= 1)).all():
             raise QuestionError("interventional error: expected probabilities from 0 to 1")
-    truth = np.clip(truth_NC, _SMALLEST, 1 - _SMALLEST)
-    answered = np.clip(answered_NC, _SMALLEST, 1 - _SMALLEST)
-    divergence = truth * np.log(truth / answered) + (1 - truth) * np.log(
+    return InterventionalError(
+        float(divergence(truth_NC, answered_NC).mean()),
+        float(np.abs(truth_NC - answered_NC).mean()),
+    )
+
+
+def divergence(truth: Floats, answered: Floats) -> Floats:
+    """Kullback-Leibler divergence of each answered P(yes) from the true one, in nats.
+
+    Args:
+        truth, answered: probabilities of one shape, of which none counts as quite certain.
+    """
+    truth = np.clip(truth, _SMALLEST, 1 - _SMALLEST)
+    answered = np.clip(answered, _SMALLEST, 1 - _SMALLEST)
+    found: Floats = truth * np.log(truth / answered) + (1 - truth) * np.log(
         (1 - truth) / (1 - answered)
     )
-    return InterventionalError(
-        float(divergence.mean()), float(np.abs(truth_NC - answered_NC).mean())
-    )
+    return found

@@ -1,0 +1,1 @@
+"""A study: adjustment strategies x seeds x conditions, trained, judged, and put in one table."""
