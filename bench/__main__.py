@@ -16,7 +16,7 @@ from truelead.errors import TrueLeadError
 
 FIELDS = ("name", "value", "unit", "goal", "holds", "peer", "interval", "command")
 SECTIONS = {"data": ["signal_reading"], "spine": ["shared_prefix"]}
-LONG_SECTIONS = {"spine": ["real_ecgs", "official_noise"], "causal": ["reliance"]}
+LONG_SECTIONS = {"spine": ["real_ecgs", "official_noise"], "causal": ["strategies", "reliance"]}
 RESULTS = Path(__file__).parent / "results"
 
 

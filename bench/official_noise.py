@@ -6,12 +6,13 @@ and compares it with answering each question by its commonest answer, which is "
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from bench.real_ecgs import real_recipe
+from bench.reported import in_percent, lead_of, row
 from truelead import chain
+from truelead.evaluate.console import read_report
 
 COMMAND = "make soak SECTION=spine"
 RECIPE = Path("jobs/recipes/ecg-qa-noise.yaml")
@@ -23,34 +24,28 @@ def rows() -> list[dict[str, Any]]:
     recipe = real_recipe(RECIPE)
     chain.share_inputs(real_recipe(), recipe.output)
     chain.run(recipe, announce=print)
-    report = json.loads((recipe.output / "report" / "report.json").read_text(encoding="utf-8"))
-    examination = report["examination"]
+    examination = read_report(recipe.output / "report")["examination"]
     found = []
     for arm in recipe.arms:
         for result in examination["cells"]:
             if result["arm"] in {arm.name, PEER} and result["cell"].startswith("noise/"):
-                found.append(_row(f"{result['arm']}: {result['cell']}", result["micro"], "% right"))
+                value, interval = in_percent(result["micro"])
+                name = f"{result['arm']}: {result['cell']}"
+                found.append(row(name, value, "% right", COMMAND, interval=interval))
         for result in examination["comparisons"]:
-            pair = (result["first"], result["second"])
-            if set(pair) == {arm.name, PEER} and result["cell"].startswith("noise/"):
-                sign = 1 if pair[0] == arm.name else -1
-                value = {
-                    key: sign * result["difference"][key] for key in ("estimate", "low", "high")
-                }
-                row = _row(f"{arm.name} minus {PEER}: {result['cell']}", value, "points")
-                found.append(row | {"goal": 0.0, "holds": row["interval"][0] > 0, "peer": PEER})
+            pair = {result["first"], result["second"]}
+            if pair == {arm.name, PEER} and result["cell"].startswith("noise/"):
+                value, interval = lead_of(arm.name, result)
+                found.append(
+                    row(
+                        f"{arm.name} minus {PEER}: {result['cell']}",
+                        value,
+                        "points",
+                        COMMAND,
+                        goal=0.0,
+                        holds=interval[0] > 0,
+                        peer=PEER,
+                        interval=interval,
+                    )
+                )
     return found
-
-
-def _row(name: str, value: dict[str, float], unit: str) -> dict[str, Any]:
-    ends = sorted(100 * value[key] for key in ("low", "high"))
-    return {
-        "name": name,
-        "value": 100 * value["estimate"],
-        "unit": unit,
-        "goal": None,
-        "holds": None,
-        "peer": None,
-        "interval": ends,
-        "command": COMMAND,
-    }

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.reported import in_percent, lead_of, row
 from truelead import chain
 from truelead.config import Recipe, load_recipe
 from truelead.evaluate.console import print_report, read_report
@@ -44,20 +45,18 @@ def real_recipe(path: Path = RECIPE) -> Recipe:
 def _encoder(recipe: Recipe) -> dict[str, Any]:
     metrics = json.loads((recipe.output / "encoder" / "metrics.json").read_text(encoding="utf-8"))
     value = metrics["macro_auroc"]
-    return _row("encoder macro AUROC, valid ECGs", value, "AUROC", goal=0.84, holds=value >= 0.84)
+    name = "encoder macro AUROC, valid ECGs"
+    return row(name, value, "AUROC", COMMAND, goal=0.84, holds=value >= 0.84)
 
 
 def _arms(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        _row(
-            f"{result['arm']}: {result['cell']}",
-            100 * result["micro"]["estimate"],
-            "% right",
-            interval=[100 * result["micro"]["low"], 100 * result["micro"]["high"]],
-        )
-        for result in report["examination"]["cells"]
-        if result["suite"] in {"observed", "balanced-do-question", "random-ecg"}
-    ]
+    found = []
+    for result in report["examination"]["cells"]:
+        if result["suite"] in {"observed", "balanced-do-question", "random-ecg"}:
+            value, interval = in_percent(result["micro"])
+            name = f"{result['arm']}: {result['cell']}"
+            found.append(row(name, value, "% right", COMMAND, interval=interval))
+    return found
 
 
 def _differences(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -65,29 +64,21 @@ def _differences(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     for result in report["examination"]["comparisons"]:
         if {result["first"], result["second"]} != {BASELINE, DEBIASED}:
             continue
-        sign = 1 if result["first"] == DEBIASED else -1
-        estimate, low, high = (
-            100 * sign * result["difference"][key] for key in ("estimate", "low", "high")
-        )
-        low, high = min(low, high), max(low, high)
+        value, interval = lead_of(DEBIASED, result)
         goal, holds = None, None
         if result["cell"] == CONFOUNDED:
-            goal, holds = 0.0, estimate >= 0
+            goal, holds = 0.0, value >= 0
         elif result["cell"] == BALANCED:
-            goal, holds = 2.0, estimate >= 2 and low > 0
+            goal, holds = 2.0, value >= 2 and interval[0] > 0
         # A cell that two suites share is compared once.
-        found[result["cell"]] = _row(
+        found[result["cell"]] = row(
             f"{DEBIASED} minus {BASELINE}: {result['cell']}",
-            estimate,
+            value,
             "points",
+            COMMAND,
             goal=goal,
             holds=holds,
-            interval=[low, high],
+            interval=interval,
             peer=BASELINE,
         )
     return list(found.values())
-
-
-def _row(name: str, value: float, unit: str, **more: Any) -> dict[str, Any]:
-    empty = {"goal": None, "holds": None, "peer": None, "interval": None}
-    return {"name": name, "value": value, "unit": unit, **empty, **more, "command": COMMAND}

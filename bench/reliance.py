@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.real_ecgs import DEBIASED, SEEDS, real_recipe
+from bench.reported import row
 from truelead import chain
 from truelead.data.store import open_store
 from truelead.debias.setup import build_setup
@@ -93,13 +94,5 @@ def _pointing(seed: int, game: PointingGame) -> list[dict[str, Any]]:
 
 
 def _row(name: str, value: Interval, **more: Any) -> dict[str, Any]:
-    empty = {"goal": None, "holds": None, "peer": None}
-    return {
-        "name": name,
-        "value": 100 * value.estimate,
-        "unit": "%",
-        **empty,
-        **more,
-        "interval": [100 * value.low, 100 * value.high],
-        "command": COMMAND,
-    }
+    interval = [100 * value.low, 100 * value.high]
+    return row(name, 100 * value.estimate, "%", COMMAND, interval=interval, **more)
