@@ -263,7 +263,7 @@ class Recipe(Frozen):
     evaluate: EvaluateConfig = EvaluateConfig()
     arms: tuple[ArmConfig, ...] = (
         ArmConfig(name="erm"),
-        ArmConfig(name="debiased", pretrain="do-question-balanced"),
+        ArmConfig(name="debiased", pretrain="do-question-balanced", finetune="random-ecg-margin"),
     )
 
     @model_validator(mode="after")

@@ -121,7 +121,7 @@ def test_padding_and_rows_with_one_option_are_harmless(objective: Objective) -> 
         assert torch.isfinite(parameter.grad).all(), name
 
 
-def confounded_rows(count: int = 4000) -> tuple[Tensor, RowFacts]:
+def confounded_rows(count: int = 2000) -> tuple[Tensor, RowFacts]:
     """Evidence e of +-1 that is right in 75 %, and a question answered yes in 90 %."""
     generator = torch.Generator().manual_seed(5)
     yes_B = torch.rand(count, generator=generator) < 0.9
@@ -137,8 +137,8 @@ def confounded_rows(count: int = 4000) -> tuple[Tensor, RowFacts]:
 def learned(objective: Objective, evidence_B: Tensor, facts: RowFacts) -> tuple[float, float]:
     """(bias, slope) of the log-odds of yes after fitting a logistic model of the evidence."""
     weight = torch.zeros(2, requires_grad=True)
-    optimizer = torch.optim.Adam([weight, *objective.parameters()], lr=0.05)
-    for _ in range(400):
+    optimizer = torch.optim.Adam([weight, *objective.parameters()], lr=0.1)
+    for _ in range(200):
         odds_B = weight[0] + weight[1] * evidence_B
         logits_BK = torch.stack([odds_B, torch.zeros_like(odds_B)], dim=1)
         optimizer.zero_grad()

@@ -65,7 +65,7 @@ def losses(kind: str, train: TrainConfig, optimizer: Any) -> tuple[list[float], 
         loss = output.loss_B.sum() / output.tokens_B.sum()
         engine.backward(loss)
         assert engine.update(step)
-        found.append(float(loss))
+        found.append(float(loss.detach()))
     return found, engine.full_state()["severity_slot.table.weight"]
 
 
