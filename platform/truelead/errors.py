@@ -87,6 +87,12 @@ class LeadError(RecordError):
     reason = "leads"
 
 
+class StatementError(RecordError):
+    """What the user states of a file is missing, or contradicts the file."""
+
+    reason = "statement"
+
+
 class InvalidEcg(RecordError):
     """Values that no `Ecg` may hold."""
 
@@ -115,6 +121,10 @@ class CheckpointError(TrueLeadError):
 
 class ResourceError(TrueLeadError):
     """The cluster cannot give the resources that a job asks for."""
+
+
+class ClusterError(TrueLeadError):
+    """A cluster does not answer, refuses the token, or does not know what is asked for."""
 
 
 class ServiceError(TrueLeadError):

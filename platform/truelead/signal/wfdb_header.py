@@ -61,7 +61,12 @@ def parse_header(
         MalformedHeader: a line is not what header(5) describes, or lines are missing.
         RecordTooLarge: it claims more samples, signals or segments than the limits allow.
     """
-    limits = limits or ReadLimits()
+    return _parse_header(content, where, limits or ReadLimits())
+
+
+# A record is read, and its files are listed for their digest: its header is parsed once for both.
+@lru_cache(maxsize=4)
+def _parse_header(content: bytes, where: str, limits: ReadLimits) -> RecordHeader:
     if len(content) > limits.maximum_header_bytes:
         raise RecordTooLarge(
             where,
