@@ -22,12 +22,16 @@ def durable_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{TEMPORARY_SUFFIX}")
     try:
         yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        _flush_folder(path.parent)
+        place_durably(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def place_durably(temporary: Path, path: Path) -> None:
+    """Flush a finished file to disk and give it its name, replacing what was there."""
+    flush_file(temporary)
+    temporary.replace(path)
+    flush_folder(path.parent)
 
 
 def write_durable_text(path: Path, text: str) -> None:
@@ -42,7 +46,14 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_file(path: Path) -> None:
+    """Flush a file's bytes to disk."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's list of names to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
