@@ -115,6 +115,11 @@ class Record:
         strat_fold: PTB-XL's fold 1..10, 0 where the set has none.
         split: train, development, valid or test, as assigned by the configured split.
         recorded_at: ISO date and time, empty where unknown; orders the serial ECGs of a patient.
+        other_codes: codes of the set's own vocabulary -> their names, e.g. of SNOMED CT, empty
+            where not known; kept, never asked about.
+        measurements: feature -> what was measured in the ECG, in milliseconds (heart rate: beats
+            a minute); absent where it could not be measured. Not stored with the labels: see
+            `truelead.data.measurements`.
     """
 
     record_id: str
@@ -136,6 +141,8 @@ class Record:
     strat_fold: int = 0
     split: str = "train"
     recorded_at: str = ""
+    other_codes: Mapping[str, str] = field(default_factory=dict)
+    measurements: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

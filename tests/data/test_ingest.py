@@ -53,7 +53,7 @@ def ingested(
 
 def test_counts_add_up(hand_made: HandMadeSet, ingested: tuple[Path, Manifest]) -> None:
     output, manifest = ingested
-    assert manifest.accepted == manifest.plan.listed == len(hand_made.records)
+    assert manifest.accepted == manifest.listed == len(hand_made.records)
     assert manifest.rejected == 0
     assert manifest.rejected_by_reason == {}
     assert pq.read_table(output / REJECTED_NAME).num_rows == 0
@@ -161,7 +161,7 @@ def test_bad_records_are_listed_with_reasons(
     assert "1000000000000" in huge.read_text()
     made.records.append(listed("gone", "records/none", "train"))
     manifest = run(made, tmp_path / "shards")
-    assert (manifest.accepted, manifest.rejected, manifest.plan.listed) == (10, 3, 13)
+    assert (manifest.accepted, manifest.rejected, manifest.listed) == (10, 3, 13)
     assert manifest.rejected_by_reason == {"missing-file": 1, "too-large": 1, "truncated": 1}
     rows = pq.read_table(tmp_path / "shards" / REJECTED_NAME).to_pylist()
     assert [(row["position"], row["record_id"], row["reason"]) for row in rows] == [

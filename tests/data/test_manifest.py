@@ -11,6 +11,7 @@ import pytest
 from truelead.data.manifest import (
     MANIFEST_NAME,
     Manifest,
+    Part,
     PlanSummary,
     content_digest,
     read_manifest,
@@ -31,15 +32,16 @@ def manifest() -> Manifest:
         listed=0,
         records_sha256="",
     )
+    digest = content_digest(plan, ())
+    part = Part(plan=plan, digest=digest, accepted=0, rejected=0, sources=(), shards=())
     return Manifest(
         schema_version=SCHEMA_VERSION,
-        digest=content_digest(plan, ()),
-        plan=plan,
+        digest=digest,
+        parts=(part,),
         accepted=0,
         rejected=0,
         rejected_by_reason={},
         splits={},
-        shards=(),
         versions={},
     )
 
@@ -57,9 +59,15 @@ def test_round_trip(tmp_path: Path, manifest: Manifest) -> None:
 def test_another_schema_version(tmp_path: Path, manifest: Manifest) -> None:
     write_manifest(tmp_path, manifest)
     edit(tmp_path, schema_version=SCHEMA_VERSION + 1, of_the_future=True)
-    with pytest.raises(
-        DataError, match=rf"schema_version: expected {SCHEMA_VERSION}, found {SCHEMA_VERSION + 1}"
-    ):
+    expected = f"schema_version: expected {SCHEMA_VERSION}, found"
+    newer = rf"{expected} {SCHEMA_VERSION + 1}: a newer TrueLead wrote it"
+    with pytest.raises(DataError, match=newer):
+        read_manifest(tmp_path)
+    edit(tmp_path, schema_version=SCHEMA_VERSION - 1)
+    with pytest.raises(DataError, match=f"{expected} {SCHEMA_VERSION - 1}: truelead migrate"):
+        read_manifest(tmp_path)
+    edit(tmp_path, schema_version="two")
+    with pytest.raises(DataError, match=f"{expected} 'two': ingest anew"):
         read_manifest(tmp_path)
 
 

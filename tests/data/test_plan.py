@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.data.conftest import listed
 from truelead.config import DataConfig
-from truelead.data.plan import ShardJob, agree_with_folder, make_plan, write_plan
+from truelead.data.plan import ShardJob, make_plan
 from truelead.errors import DataError
 from truelead.types import Record
 
@@ -75,22 +74,33 @@ def test_unknown_patients_may_be_in_several_splits() -> None:
     assert make_plan(listing, DATA).summary.listed == len(listing)
 
 
-def test_a_folder_keeps_to_one_plan(tmp_path: Path) -> None:
-    summary = make_plan(records(), DATA).summary
-    assert not agree_with_folder(tmp_path / "none yet", summary)
-    assert not agree_with_folder(tmp_path, summary)
-    write_plan(tmp_path, summary)
-    assert agree_with_folder(tmp_path, summary)
-    other = make_plan(records(), DataConfig(records_per_shard=3, sampling_rate=500)).summary
-    with pytest.raises(DataError, match=r"sampling_rate: expected 100.0 .* found 500.0"):
-        agree_with_folder(tmp_path, other)
-    with pytest.raises(DataError, match=r"listed: expected 20 .* found 16"):
-        agree_with_folder(tmp_path, make_plan(records(16), DATA).summary)
-    with pytest.raises(DataError, match="records_sha256: expected the records of the earlier"):
-        agree_with_folder(tmp_path, make_plan(change(age=1.0), DATA).summary)
+def test_a_pseudonym_names_a_patient_inside_its_source() -> None:
+    listing = change(patient_id="p0", source="elsewhere")
+    assert make_plan(listing, DATA).summary.listed == len(listing)
 
 
-def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match="expected an empty folder"):
-        agree_with_folder(tmp_path, make_plan(records(), DATA).summary)
+def test_a_further_part_goes_on_where_the_earlier_ended() -> None:
+    listing = records()
+    first = make_plan(listing[:8], DATA)
+    second = make_plan(listing[8:], DATA, part=1, first_position=8)
+    assert not {job.name for job in first.jobs} & {job.name for job in second.jobs}
+    places = [p for plan in (first, second) for job in plan.jobs for p in job.positions]
+    assert sorted(places) == list(range(len(listing)))
+    assert all(
+        listing[p] == r for j in second.jobs for p, r in zip(j.positions, j.records, strict=True)
+    )
+    assert [job.name for job in second.jobs[:2]] == [
+        "train-001-00000.parquet",
+        "train-001-00001.parquet",
+    ]
+
+
+def test_a_plan_can_be_compared_with_one_of_an_earlier_version() -> None:
+    """A record that says nothing in the newer columns is the record that it always was."""
+    now, before = make_plan(records(), DATA), make_plan(records(), DATA, schema_version=1)
+    assert (now.summary.schema_version, before.summary.schema_version) == (2, 1)
+    assert now.summary.records_sha256 != before.summary.records_sha256
+    assert now.jobs == before.jobs
+    coded = change(other_codes={"426783006": "sinus rhythm"})
+    other = make_plan(coded, DATA, schema_version=1).summary.records_sha256
+    assert other != before.summary.records_sha256

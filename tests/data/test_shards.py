@@ -171,7 +171,7 @@ def test_a_fault_of_the_program_is_not_a_rejected_record(
     def broken(*_: object, **__: object) -> Ecg:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(shards, "read_record", broken)
+    monkeypatch.setattr(shards, "read_listed", broken)
     with pytest.raises(ZeroDivisionError):
         write_shard(job, hand_made.root, tmp_path)
     assert not list(tmp_path.glob("*"))

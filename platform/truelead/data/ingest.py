@@ -1,67 +1,61 @@
-"""Records of a set to Parquet shards with Ray Data: resumable, nothing lost, nothing twice."""
+"""Records of a set to Parquet shards with Ray Data: resumable, nothing lost, nothing twice.
+
+A folder grows by parts: each append adds shards and leaves those of the earlier parts alone.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
 from truelead.config import DataConfig
-from truelead.data.durable import TEMPORARY_SUFFIX, durable_file, file_sha256
+from truelead.data.closing import TABLES, build_manifest, write_tables
+from truelead.data.durable import TEMPORARY_SUFFIX
+from truelead.data.ingest_progress import progress_bar
 from truelead.data.manifest import (
     MANIFEST_NAME,
-    REJECTED_NAME,
     Manifest,
-    RejectedRecord,
+    Part,
+    PlanSummary,
     ShardEntry,
-    SplitCount,
     content_digest,
-    read_manifest,
     write_manifest,
 )
-from truelead.data.plan import (
+from truelead.data.parts import (
+    OTHER_FOLDER,
     PLAN_NAME,
-    SPLITS,
-    Plan,
-    ShardJob,
-    agree_with_folder,
-    make_plan,
-    patients_by_split,
-    write_plan,
+    check_agreement,
+    complete,
+    damaged_parts,
+    finished_parts,
+    read_held,
+    read_plans,
+    write_plans,
 )
+from truelead.data.plan import Plan, check_patients, is_shard, make_plan, patient_key
 from truelead.data.ray_session import ensure_ray
-from truelead.data.schema import SCHEMA_VERSION
+from truelead.data.shard_task import write_shard_row
+from truelead.data.storage import Folder, Location, open_folder
 from truelead.errors import DataError
 from truelead.types import Record
 
 LOGGER = logging.getLogger(__name__)
 
-_LIBRARIES = ("truelead", "numpy", "scipy", "wfdb", "pyarrow", "ray")
+_STORED_FORM = ("sampling_rate", "duration_seconds", "samples")
+"""What all parts of a folder share."""
 
 
 def ingest(
     records: Sequence[Record],
-    root: str | Path,
-    output: str | Path,
+    root: Location | Folder,
+    output: Location | Folder,
     data: DataConfig,
     *,
     resume: bool = True,
     overwrite: bool = False,
+    append: bool = False,
     progress: bool = True,
 ) -> Manifest:
     """Store the records' ECGs at `data.sampling_rate` and `data.duration_seconds` as shards.
@@ -72,62 +66,200 @@ def ingest(
 
     Args:
         records: the listed records; their paths are below `root`.
-        root: folder of the set, visible from every node.
-        output: folder of the shards, visible from every node; made if needed.
+        root: folder of the set, a path or a URL of fsspec, visible from every node.
+        output: folder of the shards, a path or a URL, visible from every node; made if needed.
         data: rate, duration and shard size are used here.
         resume: keep the valid shards of an earlier ingest of the same records and settings;
             False wants an empty folder.
-        overwrite: remove an earlier ingest from the folder first, whatever it holds. Files that
-            no ingest wrote are never removed.
+        overwrite: remove an earlier ingest from the folder first, whatever it holds; with
+            `append`, only an append that did not end. Files that no ingest wrote are never
+            removed.
+        append: add the records that the folder does not hold yet as a further part; the shards
+            that are there stay as they are, and the old manifest holds until the new one stands.
         progress: show a progress bar.
 
     Raises:
-        DataError: see `make_plan`; the folder holds another ingest; a shard cannot be written;
-            the counts do not add up.
+        DataError: see `make_plan`; the folder holds another ingest; an appended record stands in
+            the folder with other labels, or its patient in another split; a shard cannot be
+            written; the counts do not add up.
     """
-    root, output = Path(root).absolute(), Path(output).absolute()
-    if not root.is_dir():
-        raise DataError(f"{root}: expected the set's folder, found none")
+    source, target = open_folder(root), open_folder(output)
+    if not source.exists():
+        raise DataError(f"{source}: expected the set's folder, found none")
     plan = make_plan(records, data)
-    if overwrite and (output / PLAN_NAME).exists():
-        _remove_earlier(output)
-    elif agree_with_folder(output, plan.summary):
-        if not resume:
-            raise DataError(f"{output}: expected an empty folder, found an earlier ingest")
-        if (manifest := _finished(output)) is not None:
+    if overwrite and not append and PLAN_NAME in target.names():
+        _remove_earlier(target)
+        plans: tuple[PlanSummary, ...] = ()
+    else:
+        plans = read_plans(target)
+    manifest = finished_parts(target) if plans else None
+    if append and manifest is not None:
+        return _append(manifest, plans, records, source, target, data, overwrite, progress)
+    if plans and not resume:
+        raise DataError(f"{target}: expected an empty folder, found an earlier ingest")
+    if manifest is not None and len(manifest.parts) > 1:
+        return _several_parts(manifest, records, source, target, data, progress)
+    if plans:
+        again = make_plan(records, data, schema_version=plans[0].schema_version).summary
+        check_agreement(
+            target, again, plans[0], names=PlanSummary.model_fields, hint=_hint(manifest)
+        )
+        if manifest is not None and complete(target) and not damaged_parts(target, manifest):
             return manifest
-    output.mkdir(parents=True, exist_ok=True)
+    target.make()
     # Whoever finds a manifest may trust the folder: it goes before the first shard changes.
-    (output / MANIFEST_NAME).unlink(missing_ok=True)
-    write_plan(output, plan.summary)
-    _remove_strays(output, plan)
-    entries = _write_shards(plan, root, output, progress)
-    manifest = _manifest(plan, entries, records)
-    _write_rejected(output, manifest)
+    target.remove(MANIFEST_NAME)
+    write_plans(target, [plan.summary])
+    return _write_part(plan, 0, (), source, target, progress)
+
+
+def _append(
+    manifest: Manifest,
+    plans: tuple[PlanSummary, ...],
+    records: Sequence[Record],
+    root: Folder,
+    output: Folder,
+    data: DataConfig,
+    overwrite: bool,
+    progress: bool,
+) -> Manifest:
+    """Add what is new of the records behind the parts that are whole."""
+    _check_form(output, make_plan(records, data).summary, manifest)
+    if damaged := damaged_parts(output, manifest):
+        return _repair(damaged, manifest, records, root, output, data, progress)
+    held = read_held(output, manifest)
+    fresh = held.without(records)
+    if not fresh:
+        return manifest
+    check_patients([*held.patient_keys(), *map(patient_key, fresh)])
+    number = len(manifest.parts)
+    plan = make_plan(fresh, data, part=number, first_position=manifest.listed)
+    if len(plans) > number and not overwrite:
+        check_agreement(
+            output,
+            plan.summary,
+            plans[number],
+            names=PlanSummary.model_fields,
+            hint="finish the append that was begun, or give it up with --append --overwrite",
+        )
+    write_plans(output, [*(part.plan for part in manifest.parts), plan.summary])
+    return _write_part(plan, number, manifest.parts, root, output, progress)
+
+
+def _several_parts(
+    manifest: Manifest,
+    records: Sequence[Record],
+    root: Folder,
+    output: Folder,
+    data: DataConfig,
+    progress: bool,
+) -> Manifest:
+    """A folder that was appended to: it is whole and holds the records, or says what is missing."""
+    _check_form(output, make_plan(records, data).summary, manifest)
+    if damaged := damaged_parts(output, manifest):
+        return _repair(damaged, manifest, records, root, output, data, progress)
+    fresh = read_held(output, manifest).without(records)
+    if fresh:
+        raise DataError(
+            f"{output}: listed: expected records that the folder holds, found {len(fresh)} others: "
+            f"add them with --append, {OTHER_FOLDER}"
+        )
+    if not complete(output):
+        write_tables(output, manifest.parts)
+    return manifest
+
+
+def _repair(
+    damaged: Sequence[int],
+    manifest: Manifest,
+    records: Sequence[Record],
+    root: Folder,
+    output: Folder,
+    data: DataConfig,
+    progress: bool,
+) -> Manifest:
+    """Write the damaged shards of one part anew, out of the records that no other part holds."""
+    number, hint = damaged[0], "ingest the records of that part again, or overwrite the folder"
+    if len(damaged) > 1:
+        raise DataError(
+            f"{output}: expected damage in one part, found it in {len(damaged)}: "
+            "overwrite the folder"
+        )
+    before = manifest.parts[:number]
+    missing = read_held(output, manifest, leave_out=number).without(records)
+    place = {
+        "part": number,
+        "first_position": sum(part.plan.listed for part in before),
+    }
+    earlier = manifest.parts[number].plan
+    if not missing:
+        raise DataError(f"{output}: part {number}: expected whole shards, found damage: {hint}")
+    again = make_plan(missing, data, **place, schema_version=earlier.schema_version)
+    check_agreement(output, again.summary, earlier, names=PlanSummary.model_fields, hint=hint)
+    plan = make_plan(missing, data, **place)
+    others = (*before, *manifest.parts[number + 1 :])
+    _remove_strays(output, {entry.name for part in others for entry in part.shards}, plan)
+    # The manifest stays: what it says of the other parts holds, and the store refuses this one.
+    part = _shards_of(plan, root, output, progress)
+    return _close(output, (*before, part, *manifest.parts[number + 1 :]))
+
+
+def _check_form(output: Folder, now: PlanSummary, manifest: Manifest) -> None:
+    check_agreement(
+        output, now, manifest.parts[0].plan, names=_STORED_FORM, hint="choose another folder"
+    )
+
+
+def _hint(manifest: Manifest | None) -> str:
+    more = ", or add what is new with --append" if manifest is not None else ""
+    return f"{OTHER_FOLDER}{more}"
+
+
+def _write_part(
+    plan: Plan,
+    number: int,
+    before: tuple[Part, ...],
+    root: Folder,
+    output: Folder,
+    progress: bool,
+) -> Manifest:
+    _remove_strays(output, {entry.name for part in before for entry in part.shards}, plan)
+    return _close(output, (*before, _shards_of(plan, root, output, progress)))
+
+
+def _close(output: Folder, parts: tuple[Part, ...]) -> Manifest:
+    """Write what stands beside the shards, the manifest last."""
+    manifest = build_manifest(parts, write_tables(output, parts))
+    write_plans(output, [part.plan for part in parts])
     write_manifest(output, manifest)
     return manifest
 
 
-def write_shard_row(row: dict[str, Any]) -> dict[str, Any]:
-    """One shard, as a row function of Ray Data: job in, entry out, or the fault that stopped it."""
-    from truelead.data.shards import ensure_shard
-
-    job = ShardJob.from_json(row["job"])
-    try:
-        entry, written = ensure_shard(job, Path(row["root"]), Path(row["folder"]))
-    except OSError as error:
-        # A full or read-only disk is for the user to mend; Ray would wrap it in its own traceback.
-        fault = (
-            f"{row['folder']}/{job.name}: expected to write this shard: {error.strerror or error}"
+def _shards_of(plan: Plan, root: Folder, output: Folder, progress: bool) -> Part:
+    entries = _write_shards(plan, root, output, progress)
+    accepted = sum(entry.rows for entry in entries)
+    rejected = sum(len(entry.rejected) for entry in entries)
+    if accepted + rejected != plan.summary.listed:
+        raise DataError(
+            f"ingest: expected {plan.summary.listed} records, "
+            f"found {accepted} stored and {rejected} rejected"
         )
-        return {"entry": "", "written": False, "fault": fault}
-    return {"entry": entry.model_dump_json(), "written": written, "fault": ""}
+    return Part(
+        plan=plan.summary,
+        digest=content_digest(plan.summary, entries),
+        accepted=accepted,
+        rejected=rejected,
+        sources=tuple(sorted({record.source for job in plan.jobs for record in job.records})),
+        shards=entries,
+    )
 
 
-def _write_shards(plan: Plan, root: Path, output: Path, progress: bool) -> tuple[ShardEntry, ...]:
+def _write_shards(
+    plan: Plan, root: Folder, output: Folder, progress: bool
+) -> tuple[ShardEntry, ...]:
     by_name: dict[str, ShardEntry] = {}
     written = 0
-    with _progress_bar(disable=not progress) as bar:
+    with progress_bar(disable=not progress) as bar:
         task = bar.add_task("ingest", total=plan.summary.listed)
         for row in _shard_rows(plan, root, output):
             if row["fault"]:
@@ -140,110 +272,39 @@ def _write_shards(plan: Plan, root: Path, output: Path, progress: bool) -> tuple
         raise DataError(f"{output}: expected {len(plan.jobs)} shards, found {len(by_name)}")
     LOGGER.info("%s: %d shards written, %d kept", output, written, len(plan.jobs) - written)
     for name, entry in by_name.items():
-        file = output / name
-        if not file.is_file() or file.stat().st_size != entry.bytes:
-            raise DataError(f"{file}: expected a folder that every node shares, shard not found")
+        if output.size(name) != entry.bytes:
+            raise DataError(
+                f"{output.named(name)}: expected a folder that every node shares, shard not found"
+            )
     return tuple(by_name[job.name] for job in plan.jobs)
 
 
-def _shard_rows(plan: Plan, root: Path, output: Path) -> Iterator[dict[str, Any]]:
+def _shard_rows(plan: Plan, root: Folder, output: Folder) -> Iterator[dict[str, Any]]:
     ensure_ray()
     import ray.data
 
-    items = [{"job": job.to_json(), "root": str(root), "folder": str(output)} for job in plan.jobs]
+    items = [{"job": job.to_json()} for job in plan.jobs]
     # One block a shard: a shard is the unit of work, of retry and of progress.
-    shards = ray.data.from_items(items, override_num_blocks=len(items)).map(write_shard_row)
+    shards = ray.data.from_items(items, override_num_blocks=len(items)).map(
+        partial(write_shard_row, root=root, folder=output)
+    )
     shards.context.enable_progress_bars = False
     rows: Iterator[dict[str, Any]] = shards.iter_rows()
     return rows
 
 
-def _manifest(plan: Plan, entries: tuple[ShardEntry, ...], records: Sequence[Record]) -> Manifest:
-    rejected = [record for entry in entries for record in entry.rejected]
-    accepted = sum(entry.rows for entry in entries)
-    if accepted + len(rejected) != plan.summary.listed:
-        raise DataError(
-            f"ingest: expected {plan.summary.listed} records, "
-            f"found {accepted} stored and {len(rejected)} rejected"
-        )
-    lost = {record.position for record in rejected}
-    patients = patients_by_split(r for i, r in enumerate(records) if i not in lost)
-    rows = Counter[str]()
-    for entry in entries:
-        rows[entry.split] += entry.rows
-    return Manifest(
-        schema_version=SCHEMA_VERSION,
-        digest=content_digest(plan.summary, entries),
-        plan=plan.summary,
-        accepted=accepted,
-        rejected=len(rejected),
-        rejected_by_reason=dict(sorted(Counter(record.reason for record in rejected).items())),
-        splits={
-            split: SplitCount(records=rows[split], patients=len(patients.get(split, ())))
-            for split in SPLITS
-            if split in rows
-        },
-        shards=entries,
-        versions={name: version(name) for name in _LIBRARIES},
-    )
+def _remove_earlier(output: Folder) -> None:
+    """Remove an ingest's files; its plan, which `write_plans` replaces, still claims the folder."""
+    output.remove(MANIFEST_NAME)
+    for name in output.names():
+        if is_shard(name) or name in TABLES:
+            output.remove(name)
 
 
-def _write_rejected(output: Path, manifest: Manifest) -> None:
-    fields = {name: pa.string() for name in RejectedRecord.model_fields}
-    schema = pa.schema({**fields, "position": pa.int64()})
-    rows = [record.model_dump() for entry in manifest.shards for record in entry.rejected]
-    table = pa.Table.from_pylist(sorted(rows, key=lambda row: row["position"]), schema=schema)
-    with durable_file(output / REJECTED_NAME) as temporary:
-        pq.write_table(table, temporary)
-
-
-def _finished(output: Path) -> Manifest | None:
-    """The manifest of a whole and undamaged folder, without starting Ray."""
-    if not (output / MANIFEST_NAME).exists():
-        return None
-    manifest = read_manifest(output)
-    whole = (output / REJECTED_NAME).is_file() and all(
-        (output / entry.name).is_file() and file_sha256(output / entry.name) == entry.sha256
-        for entry in manifest.shards
-    )
-    return manifest if whole else None
-
-
-def _remove_earlier(output: Path) -> None:
-    """Remove an ingest's files; its plan, which `write_plan` replaces, still claims the folder."""
-    for pattern in (MANIFEST_NAME, REJECTED_NAME, *(f"{split}-*.parquet" for split in SPLITS)):
-        for file in output.glob(pattern):
-            file.unlink()
-
-
-def _remove_strays(output: Path, plan: Plan) -> None:
-    """Shards that this plan does not have, and what a killed ingest left half written."""
-    expected = {job.name for job in plan.jobs}
-    for split in SPLITS:
-        for file in output.glob(f"{split}-*.parquet"):
-            if file.name not in expected:
-                file.unlink()
-    for file in output.glob(f".*{TEMPORARY_SUFFIX}"):
-        file.unlink(missing_ok=True)
-
-
-class _Rate(TextColumn):
-    """Records a second."""
-
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} records/s")
-
-
-def _progress_bar(*, disable: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        disable=disable,
-    )
+def _remove_strays(output: Folder, kept: set[str], plan: Plan) -> None:
+    """Shards that no part has, and what a killed ingest left half written."""
+    expected = kept | {job.name for job in plan.jobs}
+    for name in output.names():
+        half_written = name.startswith(".") and name.endswith(TEMPORARY_SUFFIX)
+        if half_written or (is_shard(name) and name not in expected):
+            output.remove(name)

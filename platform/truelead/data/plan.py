@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
-from pydantic import ValidationError
-
-from truelead.config import DataConfig
-from truelead.data.durable import write_durable_text
-from truelead.data.manifest import PlanSummary, first_fault, json_sha256, read_json_object
-from truelead.data.schema import SCHEMA_VERSION, record_row, row_record
+from truelead.config import DataConfig, StatedSignalConfig
+from truelead.data.manifest import PlanSummary, json_sha256
+from truelead.data.schema import SCHEMA_VERSION, drop_later_columns, record_row, row_record
 from truelead.errors import DataError
 from truelead.types import Record
 
-PLAN_NAME = "plan.json"
 SPLITS = ("train", "development", "valid", "test")
 
 
@@ -33,11 +29,20 @@ class ShardJob:
     sampling_rate: float
     duration_seconds: float
     samples: int
+    format: str | None = None
+    stated: StatedSignalConfig = field(default_factory=StatedSignalConfig)
 
     @property
     def digest(self) -> str:
         """SHA-256 of everything asked for; a shard written for another job is not this one."""
-        return json_sha256({"schema_version": SCHEMA_VERSION, "job": self._tree()})
+        return self.digest_at(SCHEMA_VERSION)
+
+    def digest_at(self, schema_version: int) -> str:
+        """The digest as a program of that schema version computed it."""
+        tree = self._tree()
+        for row in tree["records"]:
+            drop_later_columns(row, schema_version)
+        return json_sha256({"schema_version": schema_version, "job": tree})
 
     def to_json(self) -> str:
         """As text, to travel through Ray Data."""
@@ -49,6 +54,7 @@ class ShardJob:
         tree = json.loads(text)
         tree["positions"] = tuple(tree["positions"])
         tree["records"] = tuple(row_record(row) for row in tree["records"])
+        tree["stated"] = StatedSignalConfig(**tree.get("stated", {}))
         return cls(**tree)
 
     def _tree(self) -> dict[str, Any]:
@@ -60,6 +66,15 @@ class ShardJob:
             "sampling_rate": self.sampling_rate,
             "duration_seconds": self.duration_seconds,
             "samples": self.samples,
+            **self._reading(),
+        }
+
+    def _reading(self) -> dict[str, Any]:
+        """How the files are read, where anything is said about it: else as jobs always were."""
+        stated = self.stated.model_dump(mode="json", exclude_none=True)
+        return {
+            **({} if self.format is None else {"format": self.format}),
+            **({"stated": stated} if stated else {}),
         }
 
 
@@ -71,8 +86,22 @@ class Plan:
     jobs: tuple[ShardJob, ...]
 
 
-def make_plan(records: Sequence[Record], data: DataConfig) -> Plan:
+def make_plan(
+    records: Sequence[Record],
+    data: DataConfig,
+    *,
+    part: int = 0,
+    first_position: int = 0,
+    schema_version: int = SCHEMA_VERSION,
+) -> Plan:
     """Divide the records into shards: split by split, in their order, a shard never of two splits.
+
+    Args:
+        records: what the part holds.
+        data: rate, duration, shard size, and how files are read.
+        part: number of the part in its folder; from 1 on it stands in the names of the shards.
+        first_position: place of the first record, behind those of the earlier parts.
+        schema_version: at which the summary's `records_sha256` is computed.
 
     Raises:
         DataError: there are none; an id is doubled; a split is unknown; a path leads out of the
@@ -88,89 +117,72 @@ def make_plan(records: Sequence[Record], data: DataConfig) -> Plan:
         )
     jobs: list[ShardJob] = []
     for split in SPLITS:
-        positions = [i for i, record in enumerate(records) if record.split == split]
-        for number, start in enumerate(range(0, len(positions), data.records_per_shard)):
-            part = tuple(positions[start : start + data.records_per_shard])
+        indices = [i for i, record in enumerate(records) if record.split == split]
+        for number, start in enumerate(range(0, len(indices), data.records_per_shard)):
+            chosen = indices[start : start + data.records_per_shard]
             jobs.append(
                 ShardJob(
-                    name=f"{split}-{number:05d}.parquet",
+                    name=shard_name(split, part, number),
                     split=split,
-                    positions=part,
-                    records=tuple(records[i] for i in part),
+                    positions=tuple(first_position + i for i in chosen),
+                    records=tuple(records[i] for i in chosen),
                     sampling_rate=sampling_rate,
                     duration_seconds=seconds,
                     samples=samples,
+                    format=data.format,
+                    stated=data.stated,
                 )
             )
     summary = PlanSummary(
-        schema_version=SCHEMA_VERSION,
+        schema_version=schema_version,
         sampling_rate=sampling_rate,
         duration_seconds=seconds,
         samples=samples,
         records_per_shard=data.records_per_shard,
         listed=len(records),
-        records_sha256=json_sha256([job.digest for job in jobs]),
+        records_sha256=json_sha256([job.digest_at(schema_version) for job in jobs]),
     )
     return Plan(summary, tuple(jobs))
 
 
-def patients_by_split(records: Iterable[Record]) -> dict[str, set[str]]:
-    """Split -> known patients.
+def shard_name(split: str, part: int, number: int) -> str:
+    """File name of a shard; that of the first part bears no part number."""
+    return f"{split}-{f'{part:03d}-' if part else ''}{number:05d}.parquet"
+
+
+def is_shard(name: str) -> bool:
+    """Whether a file has the name of a shard."""
+    return name.endswith(".parquet") and name.startswith(tuple(f"{split}-" for split in SPLITS))
+
+
+def check_patients(members: Iterable[tuple[str, str, str, str]]) -> dict[str, int]:
+    """Number of known patients of each split; a patient is a pseudonym inside a source.
+
+    Args:
+        members: (source, patient_id, split, record_id) of each record; empty patient_id: unknown.
 
     Raises:
         DataError: a patient is in more than one split.
     """
-    splits: dict[str, set[str]] = defaultdict(set)
-    first_split: dict[str, str] = {}
-    crossing: dict[str, str] = {}
-    for record in records:
-        if record.patient_id:
-            splits[record.split].add(record.patient_id)
-            if first_split.setdefault(record.patient_id, record.split) != record.split:
-                crossing.setdefault(record.patient_id, record.record_id)
+    split_of: dict[tuple[str, str], str] = {}
+    crossing: dict[tuple[str, str], str] = {}
+    for source, patient_id, split, record_id in members:
+        if patient_id:
+            patient = (source, patient_id)
+            if split_of.setdefault(patient, split) != split:
+                crossing.setdefault(patient, record_id)
     if crossing:
         example = next(iter(crossing.values()))
         raise DataError(
             "records: split: expected every patient in one split, found "
             f"{len(crossing)} in several (one of them at record {example!r})"
         )
-    return dict(splits)
+    return dict(Counter(split_of.values()))
 
 
-def agree_with_folder(folder: Path, summary: PlanSummary) -> bool:
-    """Whether an earlier ingest of this very plan began in the folder; False where none began.
-
-    Raises:
-        DataError: the folder holds an ingest of something else, or files of unknown origin.
-    """
-    path = folder / PLAN_NAME
-    hint = "choose another folder, or overwrite it"
-    if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise DataError(
-                f"{folder}: expected an empty folder or one of an earlier ingest: {hint}"
-            )
-        return False
-    try:
-        earlier = PlanSummary.model_validate(read_json_object(path, hint=hint))
-    except ValidationError as error:
-        raise DataError(f"{path}: {first_fault(error)}: {hint}") from None
-    for name in PlanSummary.model_fields:
-        now, before = getattr(summary, name), getattr(earlier, name)
-        if now == before:
-            continue
-        difference = (
-            "expected the records of the earlier ingest, found others"
-            if name == "records_sha256"
-            else f"expected {before} as in the earlier ingest, found {now}"
-        )
-        raise DataError(f"{folder}: {name}: {difference}: {hint}")
-    return True
-
-
-def write_plan(folder: Path, summary: PlanSummary) -> None:
-    """Say in the folder what is going to be written there."""
-    write_durable_text(folder / PLAN_NAME, summary.model_dump_json(indent=1) + "\n")
+def patient_key(record: Record) -> tuple[str, str, str, str]:
+    """What `check_patients` wants to know of a record."""
+    return record.source, record.patient_id, record.split, record.record_id
 
 
 def _check(records: Sequence[Record]) -> None:
@@ -191,4 +203,4 @@ def _check(records: Sequence[Record]) -> None:
             raise DataError(
                 f"{where}: path: expected a path inside the set's folder, found {record.path!r}"
             )
-    patients_by_split(records)
+    check_patients(map(patient_key, records))

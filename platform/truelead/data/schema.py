@@ -19,8 +19,12 @@ from numpy.typing import NDArray
 from truelead.errors import InvalidEcg
 from truelead.types import LEADS, Ecg, Record
 
-SCHEMA_VERSION = 1
-"""Raised with every change of the stored columns or of their meaning."""
+SCHEMA_VERSION = 2
+"""Raised with every change of the stored columns or of their meaning; each raise comes with a
+migration in `truelead.data.migration`. 2 added `other_codes` and `format`."""
+
+DEFAULT_FORMAT = "wfdb"
+"""Of the source file; the only one that version 1 knew."""
 
 MICROVOLTS_PER_MILLIVOLT = 1000
 MISSING_SAMPLE = -32768
@@ -52,6 +56,7 @@ LABEL_FIELDS: tuple[pa.Field, ...] = (
     pa.field("age", pa.float64()),
     pa.field("sex", pa.int8()),
     pa.field("strat_fold", pa.int8(), nullable=False),
+    pa.field("other_codes", pa.string(), nullable=False),  # JSON: code -> name
 )
 """The columns that hold a `Record`."""
 
@@ -61,7 +66,8 @@ def shard_schema(samples: int) -> pa.Schema:
 
     Beyond the record's labels: `position` (place in the listed records, from 0), `sampling_rate`
     (Hz, as stored), `source_sampling_rate` (Hz, of the file), `source_sha256` (hexadecimal, over
-    the bytes of the header and then of each signal file) and `signal`.
+    the bytes of the header and then of each signal file), `format` (of the source file) and
+    `signal`.
     """
     return pa.schema(
         [
@@ -70,6 +76,7 @@ def shard_schema(samples: int) -> pa.Schema:
             pa.field("sampling_rate", pa.float64(), nullable=False),
             pa.field("source_sampling_rate", pa.float64(), nullable=False),
             pa.field("source_sha256", pa.string(), nullable=False),
+            pa.field("format", pa.string(), nullable=False),
             pa.field("signal", pa.binary(len(LEADS) * samples * 2), nullable=False),
         ]
     )
@@ -81,7 +88,17 @@ def record_row(record: Record) -> dict[str, Any]:
     row.update(zip(STADIUM_COLUMNS, record.infarction_stadium, strict=True))
     row["scp_codes"] = json.dumps(dict(record.scp_codes), ensure_ascii=False)
     row.update(age=record.age, sex=record.sex, strat_fold=record.strat_fold)
+    row["other_codes"] = json.dumps(dict(record.other_codes), ensure_ascii=False)
     return row
+
+
+def drop_later_columns(row: dict[str, Any], schema_version: int) -> None:
+    """Take out of a label row what that schema version did not have, where it says nothing.
+
+    A column that says something stays, so that the row is none of that version.
+    """
+    if schema_version < 2 and row.get("other_codes") == "{}":
+        del row["other_codes"]
 
 
 def row_record(row: Mapping[str, Any]) -> Record:
@@ -94,6 +111,7 @@ def row_record(row: Mapping[str, Any]) -> Record:
         age=row["age"],
         sex=row["sex"],
         strat_fold=row["strat_fold"],
+        other_codes=json.loads(row["other_codes"]),
     )
 
 

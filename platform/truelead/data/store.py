@@ -18,6 +18,7 @@ from truelead.data.durable import file_sha256
 from truelead.data.manifest import Manifest, read_manifest
 from truelead.data.row_groups import Place, RowGroupReader, damage_named
 from truelead.data.schema import LABEL_FIELDS, decode_signals, row_record
+from truelead.data.storage import local_path
 from truelead.errors import DataError
 from truelead.types import LEADS, Ecg, Record
 
@@ -38,7 +39,7 @@ class ShardStore:
     """
 
     def __init__(self, folder: str | Path, *, cache_bytes: int = CACHE_BYTES) -> None:
-        self.folder = Path(folder)
+        self.folder = local_path(folder)
         self.manifest: Manifest = read_manifest(self.folder)
         for entry in self.manifest.shards:
             file = self.folder / entry.name

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from truelead.data.manifest import read_manifest
 from truelead.data.ray_session import ensure_ray
 from truelead.data.schema import shard_schema
+from truelead.data.storage import local_path
 from truelead.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def dataset(
     Raises:
         DataError: see `read_manifest`; the split holds no records; a column is unknown.
     """
-    folder = Path(folder).absolute()
+    folder = local_path(folder).absolute()
     manifest = read_manifest(folder)
     names = shard_schema(manifest.samples).names
     for column in columns:

@@ -8,16 +8,17 @@ are never part of a message.
 from __future__ import annotations
 
 import ast
-import csv
-import hashlib
-import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from truelead.config import DataConfig
 from truelead.data.sources.ecg_qa import load_split
+from truelead.data.sources.splitting import (
+    check_split_by,
+    refuse_crossing_patients,
+    with_development,
+)
+from truelead.data.sources.table import Row, rows
 from truelead.errors import DataError
 from truelead.types import Record
 
@@ -53,7 +54,9 @@ _STATEMENT_COLUMNS = (
     "diagnostic_class",
     "diagnostic_subclass",
 )
-_FILENAME_COLUMNS = {100: "filename_lr", 500: "filename_hr"}
+_FILENAME_COLUMNS = {100: "filename_lr", 250: "filename_hr", 400: "filename_hr", 500: "filename_hr"}
+"""Stored rate -> the files to read; a rate between is resampled from 500 Hz."""
+
 _MAXIMUM_SCP_CHARACTERS = 10_000
 
 
@@ -84,20 +87,20 @@ def load_scp_statements(root: Path) -> dict[str, StatementRow]:
     """
     path = Path(root) / STATEMENTS
     statements: dict[str, StatementRow] = {}
-    for line, row in _rows(path, _STATEMENT_COLUMNS):
-        code = row.get("", "").strip()
+    for row in rows(path, _STATEMENT_COLUMNS):
+        code = row.cells.get("", "").strip()
         if not code:
-            raise _wrong(path, line, "(first)", "an SCP statement code in an unnamed first column")
+            raise row.wrong("(first)", "an SCP statement code in an unnamed first column")
         if code in statements:
-            raise _wrong(path, line, "(first)", "each code once")
+            raise row.wrong("(first)", "each code once")
         statements[code] = StatementRow(
             code=code,
-            description=row["description"].strip(),
-            diagnostic=_flag(path, line, row, "diagnostic"),
-            form=_flag(path, line, row, "form"),
-            rhythm=_flag(path, line, row, "rhythm"),
-            diagnostic_class=row["diagnostic_class"].strip(),
-            diagnostic_subclass=row["diagnostic_subclass"].strip(),
+            description=row.text("description"),
+            diagnostic=row.number("diagnostic", 0, 1) == 1,
+            form=row.number("form", 0, 1) == 1,
+            rhythm=row.number("rhythm", 0, 1) == 1,
+            diagnostic_class=row.text("diagnostic_class"),
+            diagnostic_subclass=row.text("diagnostic_subclass"),
         )
     return statements
 
@@ -115,6 +118,7 @@ def load_records(root: Path, data: DataConfig) -> list[Record]:
             stands in two splits.
     """
     root = Path(root)
+    check_split_by(data, "ptbxl", ("strat_fold", "ecg_qa"))
     statements = load_scp_statements(root)
     if data.split_by == "ecg_qa":
         if data.ecg_qa is None:
@@ -123,10 +127,10 @@ def load_records(root: Path, data: DataConfig) -> list[Record]:
     path = root / DATABASE
     records: list[Record] = []
     seen: set[str] = set()
-    for line, row in _rows(path, _COLUMNS):
-        record = _record(path, line, row, set(statements), data.sampling_rate)
+    for row in rows(path, _COLUMNS):
+        record = _record(row, set(statements), data.sampling_rate)
         if record.record_id in seen:
-            raise _wrong(path, line, "ecg_id", "each ecg_id once")
+            raise row.wrong("ecg_id", "each ecg_id once")
         seen.add(record.record_id)
         if data.split_by == "ecg_qa":
             split = ecg_qa_split.get(record.record_id, "")
@@ -136,117 +140,41 @@ def load_records(root: Path, data: DataConfig) -> list[Record]:
             records.append(replace(record, split=split))
     if not records:
         raise DataError(f"{path}: expected records in the {data.split_by} split, found none")
-    _check_patients_stand_in_one_split(path, records)
-    return [_with_development(r, data.development_fraction) for r in records[: data.limit]]
+    refuse_crossing_patients(path, records, "ecg_id")
+    return [with_development(r, data.development_fraction) for r in records[: data.limit]]
 
 
-def _record(path: Path, line: int, row: dict[str, str], known: set[str], rate: int) -> Record:
-    axis = row["heart_axis"].strip()
-    sex = _number(path, line, row, "sex", 0, 1)
-    fold = _number(path, line, row, "strat_fold", 1, 10)
+def _record(row: Row, known: set[str], rate: int) -> Record:
+    sex = row.number("sex", 0, 1)
+    fold = row.number("strat_fold", 1, 10)
     if fold is None or fold != int(fold):
-        raise _wrong(path, line, "strat_fold", "a whole number 1..10")
+        raise row.wrong("strat_fold", "a whole number 1..10")
     return Record(
-        record_id=_identifier(path, line, row, "ecg_id"),
-        patient_id=_identifier(path, line, row, "patient_id"),
+        record_id=row.identifier("ecg_id"),
+        patient_id=row.identifier("patient_id"),
         source="ptbxl",
-        path=_record_path(path, line, row, _FILENAME_COLUMNS[rate]),
-        scp_codes=_scp_codes(path, line, row, known),
-        report=row["report"].strip(),
+        path=row.inner_path(_FILENAME_COLUMNS[rate]),
+        scp_codes=_scp_codes(row, known),
+        report=row.text("report"),
         # PTB-XL writes 300 for patients above 89, so that no one can be named by age.
-        age=_number(path, line, row, "age", 0, 300),
+        age=row.number("age", 0, 300),
         sex=None if sex is None else int(sex),
-        heart_axis=axis,
-        infarction_stadium=(row["infarction_stadium1"].strip(), row["infarction_stadium2"].strip()),
-        baseline_drift=row["baseline_drift"].strip(),
-        static_noise=row["static_noise"].strip(),
-        burst_noise=row["burst_noise"].strip(),
-        electrodes_problems=row["electrodes_problems"].strip(),
-        extra_beats=row["extra_beats"].strip(),
-        pacemaker=row["pacemaker"].strip(),
+        heart_axis=row.text("heart_axis"),
+        infarction_stadium=(row.text("infarction_stadium1"), row.text("infarction_stadium2")),
+        baseline_drift=row.text("baseline_drift"),
+        static_noise=row.text("static_noise"),
+        burst_noise=row.text("burst_noise"),
+        electrodes_problems=row.text("electrodes_problems"),
+        extra_beats=row.text("extra_beats"),
+        pacemaker=row.text("pacemaker"),
         strat_fold=int(fold),
-        recorded_at=_date(path, line, row, "recording_date"),
+        recorded_at=row.iso_date("recording_date"),
     )
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row with the line it ends on; the header must hold `columns`, rows its width."""
-    if not path.is_file():
-        raise DataError(f"{path}: expected a CSV file, found none")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = next(reader, [])
-            missing = [name for name in columns if name not in header]
-            if missing:
-                raise DataError(f"{path}: line 1: expected the columns {', '.join(missing)}")
-            if len(set(header)) != len(header):
-                raise DataError(f"{path}: line 1: expected each column once")
-            for cells in reader:
-                if len(cells) != len(header):
-                    raise DataError(
-                        f"{path}: line {reader.line_num}: expected {len(header)} columns, "
-                        f"found {len(cells)}"
-                    )
-                yield reader.line_num, dict(zip(header, cells, strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        kind = "UTF-8 text" if isinstance(error, UnicodeDecodeError) else "well-formed CSV"
-        raise DataError(f"{path}: expected {kind}") from error
-
-
-def _wrong(path: Path, line: int, column: str, expected: str) -> DataError:
-    return DataError(f"{path}: line {line}: {column}: expected {expected}")
-
-
-def _identifier(path: Path, line: int, row: dict[str, str], column: str) -> str:
-    """A whole number as text; PTB-XL writes patient_id as a float (13243.0)."""
-    text = row[column].strip().removesuffix(".0")
-    if not (text.isascii() and text.isdigit()):
-        raise _wrong(path, line, column, "a whole number")
-    return text
-
-
-def _number(
-    path: Path, line: int, row: dict[str, str], column: str, low: float, high: float
-) -> float | None:
-    text = row[column].strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise _wrong(path, line, column, f"a number {low}..{high} or nothing")
-    return value
-
-
-def _flag(path: Path, line: int, row: dict[str, str], column: str) -> bool:
-    return _number(path, line, row, column, 0, 1) == 1
-
-
-def _date(path: Path, line: int, row: dict[str, str], column: str) -> str:
-    text = row[column].strip()
-    if not text:
-        return ""
-    try:
-        return datetime.fromisoformat(text).isoformat()
-    except ValueError:
-        raise _wrong(path, line, column, "an ISO date and time or nothing") from None
-
-
-def _record_path(path: Path, line: int, row: dict[str, str], column: str) -> str:
-    """The signal's path; it must stay inside the set's folder."""
-    text = row[column].strip()
-    relative = PurePosixPath(text)
-    if not text or relative.is_absolute() or ".." in relative.parts or "\\" in text:
-        raise _wrong(path, line, column, "a path inside the set's folder")
-    return text
-
-
-def _scp_codes(path: Path, line: int, row: dict[str, str], known: set[str]) -> dict[str, float]:
+def _scp_codes(row: Row, known: set[str]) -> dict[str, float]:
     """The written Python dict of statement -> likelihood, parsed as a literal, never evaluated."""
-    text = row["scp_codes"]
+    text = row.cells["scp_codes"]
     codes: object = None
     if len(text) <= _MAXIMUM_SCP_CHARACTERS:
         try:
@@ -254,30 +182,11 @@ def _scp_codes(path: Path, line: int, row: dict[str, str], known: set[str]) -> d
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             codes = None
     if not isinstance(codes, dict):
-        raise _wrong(path, line, "scp_codes", "a dict of statement to likelihood")
+        raise row.wrong("scp_codes", "a dict of statement to likelihood")
     for code, likelihood in codes.items():
         if code not in known:
-            raise _wrong(path, line, "scp_codes", f"statements of {STATEMENTS}")
+            raise row.wrong("scp_codes", f"statements of {STATEMENTS}")
         number = isinstance(likelihood, int | float) and not isinstance(likelihood, bool)
         if not (number and 0 <= likelihood <= 100):
-            raise _wrong(path, line, "scp_codes", "likelihoods 0..100")
+            raise row.wrong("scp_codes", "likelihoods 0..100")
     return {str(code): float(likelihood) for code, likelihood in codes.items()}
-
-
-def _check_patients_stand_in_one_split(path: Path, records: list[Record]) -> None:
-    split_of: dict[str, str] = {}
-    for record in records:
-        if split_of.setdefault(record.patient_id, record.split) != record.split:
-            raise DataError(
-                f"{path}: ecg_id {record.record_id}: split: expected every ECG of a patient in one "
-                f"split, found {split_of[record.patient_id]} and {record.split}"
-            )
-
-
-def _with_development(record: Record, fraction: float) -> Record:
-    """A patient's hash decides, so adding or leaving out records moves no one else."""
-    if record.split != "train":
-        return record
-    digest = hashlib.sha256(f"development:{record.patient_id}".encode()).digest()
-    chosen = int.from_bytes(digest[:8], "big") / 2**64 < fraction
-    return replace(record, split="development") if chosen else record
