@@ -13,7 +13,16 @@ from truelead.questions.templates import TEMPLATES
 from truelead.types import Record
 
 BANK = QuestionBank()
+MEASURED = {
+    "rr interval": 1200.0,
+    "p duration": 104.0,
+    "pr interval": 210.0,
+    "qrs duration": 96.0,
+    "qt interval": 440.0,
+    "qt corrected": 401.7,
+}
 FULL = {
+    "measurements": MEASURED,
     "scp_codes": {"CLBBB": 100.0, "IMI": 35.0, "NST_": 0.0, "AFIB": 0.0, "NORM": 15.0},
     "infarction_stadium": ("Stadium I", ""),
     "heart_axis": "RAD",
@@ -23,8 +32,24 @@ FULL = {
     "split": "valid",
 }
 FIRST = Record("1", "1", "made", "made", **FULL)  # type: ignore[arg-type]
-NEXT = Record("2", "1", "made", "made", scp_codes={"CLBBB": 50.0, "SR": 0.0}, split="valid")
-OTHER = Record("3", "2", "made", "made", scp_codes={"NORM": 100.0, "SR": 0.0}, split="valid")
+NEXT = Record(
+    "2",
+    "1",
+    "made",
+    "made",
+    scp_codes={"CLBBB": 50.0, "SR": 0.0},
+    split="valid",
+    measurements={**MEASURED, "rr interval": 800.0},
+)
+OTHER = Record(
+    "3",
+    "2",
+    "made",
+    "made",
+    scp_codes={"NORM": 100.0, "SR": 0.0},
+    split="valid",
+    measurements={**MEASURED, "pr interval": 160.0},
+)
 
 ASKABLE = pytest.mark.parametrize("template_id", BANK.templates)
 
@@ -96,9 +121,9 @@ def test_candidates_are_each_question_once() -> None:
         template_id for template_id in BANK.templates if TEMPLATES[template_id].ecgs == 1
     }
     pair = {question.template_id for question in BANK.candidates((FIRST, NEXT))}
-    assert pair == set(range(43, 50))
+    assert pair == set(range(43, 57))
     unrelated = {question.template_id for question in BANK.candidates((FIRST, OTHER))}
-    assert unrelated == set(range(57, 64))
+    assert unrelated == set(range(57, 71))
 
 
 def test_draws_repeat_from_a_seed_and_differ_without() -> None:

@@ -5,6 +5,7 @@ from string import Formatter
 
 import pytest
 
+from truelead.questions.measured_rules import MEASURED_RULES
 from truelead.questions.rules import RULES
 from truelead.questions.template_table import ROWS
 from truelead.questions.templates import TEMPLATES, Template
@@ -20,8 +21,13 @@ def test_there_are_seventy() -> None:
 
 def test_what_waits() -> None:
     waiting = {number for number, template in TEMPLATES.items() if template.waits_for}
-    assert waiting == {17, 18, 19, *range(39, 43), *range(50, 57), *range(64, 71)}
+    assert waiting == {17, 18, 19}
     assert set(RULES) == set(TEMPLATES) - waiting
+
+
+def test_what_is_measured() -> None:
+    measured = {number for number, template in TEMPLATES.items() if template.measured}
+    assert measured == {*range(39, 43), *range(50, 57), *range(64, 71)} == set(MEASURED_RULES)
 
 
 @ALL

@@ -9,6 +9,7 @@ from typing import Literal
 
 from truelead.errors import QuestionError
 from truelead.questions import notes
+from truelead.questions.measured_rules import NUMERIC_FEATURES, RANGES
 from truelead.questions.phrasing import (
     Generator,
     Wording,
@@ -21,7 +22,7 @@ from truelead.questions.phrasing import (
 )
 from truelead.questions.rules import NONE, RULES, Unanswerable
 from truelead.questions.scp import NORMAL, SCP_STATEMENTS, SUPERCLASSES, ScpStatement, code_of
-from truelead.questions.templates import NUMERIC_FEATURES, RANGES, TEMPLATES, Template
+from truelead.questions.templates import TEMPLATES, Template
 from truelead.questions.wordings import USUAL_SPLIT, NamedWordings, WordingSplit
 from truelead.types import Question, Record
 
@@ -77,7 +78,7 @@ class QuestionBank:
 
     @property
     def templates(self) -> tuple[int, ...]:
-        """The templates that labels answer; the others wait, see `Template.waits_for`."""
+        """The templates that have a rule; the others wait, see `Template.waits_for`."""
         return tuple(sorted(RULES))
 
     def wordings(self, template_id: int) -> NamedWordings:
@@ -120,7 +121,7 @@ class QuestionBank:
 
         Raises:
             QuestionError: no such template, attribute or wording; the records do not fit it.
-            Unanswerable: the records' labels do not say.
+            Unanswerable: the records' labels or measurements do not say.
         """
         template = _template(template_id)
         filled = self._filled(template, attributes)
@@ -151,7 +152,7 @@ class QuestionBank:
         if template.kind == "choose":
             filled = self._filled(template, attributes)
             kinds = zip(template.slots, filled, strict=True)
-            return (*(spoken(value) for kind, value in kinds if kind != "lead"), NONE)
+            return (*(spoken(v) for kind, v in kinds if kind not in ("lead", "feature")), NONE)
         return self._query_options(template)
 
     def candidates(
@@ -273,6 +274,8 @@ class QuestionBank:
         for template_id in self.templates if templates is None else templates:
             template = _template(template_id)
             if template.waits_for or template.ecgs != len(records):
+                continue
+            if template.measured and not all(record.measurements for record in records):
                 continue
             if template.ecgs == 1 or same == _consecutive(template):
                 yield template_id

@@ -1,4 +1,4 @@
-"""Label rules: what a record's annotations answer to each of ECG-QA's templates.
+"""Rules: what a record's annotations and measurements answer to each of ECG-QA's templates.
 
 A statement of likelihood 100, or 0 (PTB-XL's "likelihood unknown", all form and rhythm
 statements), is sure; a diagnostic one between is "not sure". "Excluding uncertain" counts sure
@@ -12,22 +12,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from truelead.errors import QuestionError
 from truelead.questions import notes
+from truelead.questions.measured_rules import MEASURED_RULES
+from truelead.questions.rule import NONE, Attributes, Rule, Unanswerable
+from truelead.questions.rule import yes_no as _yes
 from truelead.questions.scp import NORMAL, SCP_STATEMENTS, SUPERCLASSES
 from truelead.types import Record
 
-NONE = "none"
-Attributes = tuple[str, ...]
-Rule = Callable[[Sequence[Record], Attributes], set[str]]
-"""The records (one, or two to compare) and the filled attributes -> the true answers.
-
-Statements are passed as codes, superclasses as CD, HYP, MI, STTC, everything else by its name.
-"""
-
-
-class Unanswerable(QuestionError):
-    """The record's labels do not say what the question asks."""
+__all__ = [
+    "NONE",
+    "RULES",
+    "Attributes",
+    "Change",
+    "Rule",
+    "Unanswerable",
+    "certainty",
+    "newly_detected",
+    "persistent",
+    "resolved",
+    "still_absent",
+    "superclasses",
+    "symptoms",
+]
 
 
 def certainty(record: Record, code: str) -> str:
@@ -56,10 +62,6 @@ def symptoms(record: Record, kind: str = "any", *, sure_only: bool = False) -> s
 def superclasses(record: Record) -> set[str]:
     """CD, HYP, MI and STTC that the record has a statement of, at any likelihood."""
     return {SCP_STATEMENTS[code].diagnostic_class for code in symptoms(record, "diagnostic")}
-
-
-def _yes(truth: bool) -> set[str]:
-    return {"yes" if truth else "no"}
 
 
 def _names(codes: set[str]) -> set[str]:
@@ -277,6 +279,7 @@ RULES: Mapping[int, Rule] = MappingProxyType(
         **{47 + i: _query_change(change) for i, change in enumerate(_VERIFIED_CHANGES[:3])},
         **{57 + i: _verify_change(change) for i, change in enumerate(_VERIFIED_CHANGES)},
         **{61 + i: _query_change(change) for i, change in enumerate(_VERIFIED_CHANGES[:3])},
+        **MEASURED_RULES,
     }
 )
 """template_id -> rule; a template that is not here waits for data that labels do not hold."""

@@ -6,8 +6,9 @@ the wording is ECG-QA's own; the other templates' texts were not at hand, so the
 wording, and for 12-16, 43-46 and the like also which question has which id, are reconstructed
 from the answers, the attribute types and the published sampling rules.
 
-Templates 17-19 ask for the leads of a form statement, and 39-42, 50-56 and 64-70 for intervals
-and durations: PTB-XL's labels hold neither, so they wait (see `Template.waits_for`).
+Templates 17-19 ask for the leads of a form statement, which PTB-XL's labels do not hold, so they
+wait (see `Template.waits_for`). 39-42, 50-56 and 64-70 ask for intervals and durations: they are
+answered of records whose ECGs were measured (see `measured_rules`).
 """
 
 from __future__ import annotations
@@ -19,16 +20,6 @@ from types import MappingProxyType
 from truelead.questions.rules import RULES
 from truelead.questions.template_table import ROWS, Row
 from truelead.questions.wordings import Wordings
-
-NUMERIC_FEATURES = (
-    "rr interval",
-    "p duration",
-    "pr interval",
-    "qrs duration",
-    "qt interval",
-    "qt corrected",
-)
-RANGES = ("below the normal range", "within the normal range", "above the normal range")
 
 _CHECKED = frozenset({*range(26, 34), *range(35, 39), 68, 69, 70})
 
@@ -72,11 +63,13 @@ class Template:
 
     @property
     def waits_for(self) -> str:
-        """What is missing to answer the template, empty if labels answer it."""
-        if self.template_id in RULES:
-            return ""
-        numeric = self.attribute_type == "numeric_feature"
-        return "delineation of the waves" if numeric else "leads of form statements"
+        """What is missing to answer the template, empty if there is a rule for it."""
+        return "" if self.template_id in RULES else "leads of form statements"
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is answered by measurements of the ECG and not by labels."""
+        return self.attribute_type == "numeric_feature"
 
 
 def _template(row: Row) -> Template:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from truelead.config import Recipe
+from truelead.data.measurements import with_measurements
 from truelead.debias.setup.base import Cell, Group, Setup
 from truelead.debias.setup.ecg_qa import EcgQaSetup
 from truelead.debias.setup.planted import PlantedSetup
@@ -26,7 +27,11 @@ SETUPS: dict[str, type[Setup]] = {
 def build_setup(recipe: Recipe, records: Sequence[Record]) -> Setup:
     """The set-up and severity that a recipe names, tested on the split that it judges by.
 
+    Where the recipe asks about measured intervals, the records get the measurements that lie
+    beside the run's shards.
+
     Raises:
+        DataError: the measurements are asked for and are not there.
         ConfigError: no set-up or severity of that name, or a severity that the run has not fitted
             or that puts all train ECGs in one stratum;
             the set-up planted without the dials of a planted set.
@@ -41,6 +46,12 @@ def build_setup(recipe: Recipe, records: Sequence[Record]) -> Setup:
         raise ConfigError(
             f"questions.held_out_codes: expected questions.setup ptbxl-severity, found {name}"
         )
+    if recipe.questions.measurements:
+        if name != EcgQaSetup.name:
+            raise ConfigError(
+                f"questions.measurements: expected questions.setup ecg-qa, found {name}"
+            )
+        records = with_measurements(records, recipe.output / "shards")
     if name == PlantedSetup.name:
         if recipe.planted is None:
             raise ConfigError("planted: expected the dials of the planted set, found none")

@@ -27,6 +27,7 @@ from truelead.debias.setup.official import (
 from truelead.debias.setup.testing import balanced_test, confounded_test, word_test_sets
 from truelead.debias.severity import SeverityProvider
 from truelead.errors import QuestionError
+from truelead.questions.annotated import PARTLY_LABELLED, labels_answer
 from truelead.questions.bank import QuestionBank
 from truelead.questions.pairs import consecutive_pairs, unrelated_pairs
 from truelead.questions.phrasing import Wording, question_id, text_of
@@ -49,6 +50,9 @@ class _Asked(NamedTuple):
 
 class EcgQaSetup(Setup):
     """Questions of all templates that labels answer, about one ECG or a pair.
+
+    With `questions.measurements` also those that measured intervals answer; about an ECG whose
+    interval could not be measured they are not asked.
 
     Groups are every ECG alone, serial pairs of one patient, one unrelated pair an ECG, and the
     official pairs. do(Q) gives each kind of group its share, in it each template the same, in it
@@ -97,7 +101,7 @@ class EcgQaSetup(Setup):
         self._questions = {
             question_id(TEMPLATES[template], attributes): _Asked(template, attributes)
             for template in self._bank.templates
-            if template in templates
+            if template in templates and (config.measurements or not TEMPLATES[template].measured)
             for attributes in self._bank.attributes(template)
         }
         self._official = (
@@ -116,9 +120,11 @@ class EcgQaSetup(Setup):
         self._questions_of_kind: dict[str, list[str]] = defaultdict(list)
         for name, asked in self._questions.items():
             self._questions_of_kind[_kind_of_template(asked.template_id)].append(name)
-        self._weight = self._question_weights()
         self._known_cells: dict[Cell, Cell] = {}
         self._cells_of: dict[Group, tuple[Cell, ...]] = {}
+        if any(record.source in PARTLY_LABELLED for record in records):
+            self._leave_out_groups_without_questions()
+        self._weight = self._question_weights()
 
     @classmethod
     def build(
@@ -275,6 +281,17 @@ class EcgQaSetup(Setup):
                 groups[split] += official_groups(official, split)
         return {split: list(dict.fromkeys(names)) for split, names in groups.items()}
 
+    def _leave_out_groups_without_questions(self) -> None:
+        """In a partly labelled set neither labels nor official rows may say anything of a group."""
+        official = {q.ecg_ids for rows in self._official.questions.values() for q in rows}
+        for split, names in self._groups.items():
+            self._groups[split] = [name for name in names if name in official or self.cells(name)]
+        if not self._groups.get("train"):
+            raise QuestionError(
+                "ecg-qa: expected train ECGs that labels or official rows (data.ecg_qa) answer "
+                "questions about, found none"
+            )
+
     def _question_weights(self) -> dict[str, float]:
         """Groups of the kind, shared out among its templates, then among their attributes."""
         groups = Counter(self._kind(group) for group in self.groups("train"))
@@ -295,8 +312,12 @@ class EcgQaSetup(Setup):
 
     def _answered(self, group: Group) -> Iterator[Cell]:
         records = [self.records[name] for name in group]
+        partly = [record for record in records if record.source in PARTLY_LABELLED]
         for name in self._questions_of_kind[self._kind(group)]:
             asked = self._questions[name]
+            template = TEMPLATES[asked.template_id]
+            if not all(labels_answer(record, template) for record in partly):
+                continue
             try:
                 answers = RULES[asked.template_id](records, asked.attributes)
             except Unanswerable:

@@ -60,8 +60,9 @@ def join_official_rows(
             tested patients would have been trained on.
         DataError: `folder` is no ECG-QA folder.
     """
-    from truelead.data.sources.ecg_qa import load_questions
+    from truelead.data.sources import question_loader
 
+    load_questions = question_loader({record.source for record in records.values()})
     questions: dict[WordingKind, tuple[Question, ...]] = {}
     rows: dict[Group, dict[tuple[str, tuple[str, ...]], list[Question]]] = defaultdict(
         lambda: defaultdict(list)
