@@ -24,7 +24,7 @@ SMALLEST = (
     "language_model={hidden_size: 32, layers: 1, heads: 2}",
     "pretrain.steps=4",
     "finetune.steps=0",
-    "train={workers: 1, log_every: 1}",
+    "train={in_process: true, log_every: 1}",
     "evaluate={split: valid, bootstrap_samples: 100}",
 )
 

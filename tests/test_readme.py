@@ -25,7 +25,7 @@ language_model: { hidden_size: 32, layers: 1, heads: 2, vocabulary_size: 512 }
 questions: { minimum_positives: 5 }
 pretrain: { steps: 3, ecgs_per_step: 4, questions_per_ecg: 2 }
 finetune: { steps: 2, ecgs_per_step: 4, questions_per_ecg: 2 }
-train: { cpus_per_worker: 0.5, checkpoint_every: 2 }
+train: { in_process: true, checkpoint_every: 2 }
 evaluate: { bootstrap_samples: 100, maximum_questions: 40 }
 arms: [{ name: debiased, pretrain: do-question-balanced }]
 """

@@ -28,7 +28,7 @@ RECIPE: dict[str, Any] = {
     "questions": {"minimum_positives": 4},
     "pretrain": {"steps": 4, "ecgs_per_step": 4, "questions_per_ecg": 2},
     "finetune": {"steps": 3, "ecgs_per_step": 4, "questions_per_ecg": 2},
-    "train": {"cpus_per_worker": 0.5, "checkpoint_every": 2, "log_every": 1},
+    "train": {"in_process": True, "cpus_per_worker": 0.5, "checkpoint_every": 2, "log_every": 1},
     "evaluate": {"bootstrap_samples": 100, "maximum_questions": 40},
 }
 STUDY: dict[str, Any] = {

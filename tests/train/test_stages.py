@@ -38,7 +38,7 @@ def recipe(generated_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Rec
             "questions": {"minimum_positives": 4},
             "pretrain": {"steps": 6, "ecgs_per_step": 4, "questions_per_ecg": 2},
             "finetune": {"steps": 3, "ecgs_per_step": 4, "questions_per_ecg": 2},
-            "train": {"workers": 1, "log_every": 1},
+            "train": {"in_process": True, "log_every": 1},
             "arms": [
                 {"name": "erm"},
                 {"name": "debiased", "pretrain": "do-question-balanced"},
@@ -48,7 +48,8 @@ def recipe(generated_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Rec
     )
     records = SOURCES["ptbxl"].load_records(generated_set, recipe.data)
     ingest(records, generated_set, recipe.output / "shards", recipe.data)
-    encoder_stage.run(recipe)
+    worker = recipe.train.model_copy(update={"in_process": False})
+    encoder_stage.run(recipe.model_copy(update={"train": worker}))
     return recipe
 
 
@@ -71,7 +72,9 @@ def test_language_stages_share_and_chain(recipe: Recipe, capsys: Any) -> None:
 
     with pytest.raises(ConfigError, match="run the stage pretrain first"):
         language_stage.run(recipe, "debiased", "finetune")
-    two = recipe.train.model_copy(update={"workers": 2, "cpus_per_worker": 0.5})
+    two = recipe.train.model_copy(
+        update={"in_process": False, "workers": 2, "cpus_per_worker": 0.5}
+    )
     both = recipe.model_copy(update={"train": two})
     pretrained = language_stage.run(both, "debiased", "pretrain")
     features = FeatureCache(recipe.output / "features")
@@ -91,6 +94,21 @@ def test_language_stages_share_and_chain(recipe: Recipe, capsys: Any) -> None:
         model, _ = load_model(folder)
         assert not model.training
         assert not (folder / "start").exists()
+
+
+def test_in_this_process_a_stage_trains_as_a_worker_does(recipe: Recipe) -> None:
+    arms = (ArmConfig(name="worker"), ArmConfig(name="here", pretrain_options={}))
+    found = []
+    for arm, in_process in (("worker", False), ("here", True)):
+        train = recipe.train.model_copy(update={"in_process": in_process})
+        one = recipe.model_copy(update={"arms": arms, "train": train, "seed": 5})
+        # Alone in its recipe, so that it does not copy the other's work.
+        one = one.model_copy(update={"arms": tuple(a for a in arms if a.name == arm)})
+        found.append(language_stage.run(one, arm, "pretrain"))
+    weights = [(folder / "model.safetensors").read_bytes() for folder in found]
+    assert weights[0] == weights[1]
+    losses = [[row["loss"] for row in read_metrics(folder)] for folder in found]
+    assert losses[0] == losses[1]
 
 
 def test_trained_encoder_is_fed_signals(recipe: Recipe) -> None:

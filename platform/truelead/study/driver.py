@@ -22,7 +22,7 @@ from truelead.study.results import StudyResult, write_results
 from truelead.study.schedule import Schedule
 from truelead.study.table import condition_table
 from truelead.study.training import RunRecord, read_record, record_failure, train
-from truelead.train.environment import prepare_driver
+from truelead.train.environment import WORKER_VARIABLES, prepare_driver
 from truelead.train.features import ensure_features
 from truelead.train.progress import say
 from truelead.train.resources import check_cluster
@@ -139,8 +139,13 @@ def _train_left(
 ) -> dict[Run, RunRecord]:
     import ray
 
-    # The task itself waits for Ray Train's workers: a CPU held by it would be missing there.
-    task = ray.remote(num_cpus=0, max_retries=0)(train)
+    config = plan.runs[0].recipe.train
+    # A task that waits for Ray Train's workers holds no CPU: it would be missing there.
+    task = ray.remote(
+        num_cpus=config.cpus_per_worker if config.in_process else 0,
+        max_retries=0,
+        runtime_env={"env_vars": WORKER_VARIABLES} if config.in_process else None,
+    )(train)
     schedule, records = Schedule(left), {}
     pending: dict[Any, Run] = {}
     budget = plan.study.budget_hours

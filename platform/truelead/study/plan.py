@@ -232,7 +232,7 @@ def _absolute(recipe: Recipe) -> Recipe:
     if local is not None and Path(local).is_dir():
         local = str(Path(local).resolve())
     data = {
-        name: path and path.resolve()
+        name: path.resolve() if isinstance(path, Path) else path
         for name, path in (("root", recipe.data.root), ("ecg_qa", recipe.data.ecg_qa))
     }
     return recipe.model_copy(

@@ -10,6 +10,7 @@ from truelead.config import TrainConfig
 from truelead.errors import TrueLeadError
 from truelead.train.checkpoint import prune_checkpoints
 from truelead.train.environment import WORKER_VARIABLES, prepare_driver
+from truelead.train.in_process import run_in_process
 from truelead.train.progress import Progress
 from truelead.train.resources import check_cluster
 from truelead.train.stage import CHECKPOINTS
@@ -24,7 +25,7 @@ def launch(
     title: str,
     steps: int,
 ) -> dict[str, Any]:
-    """Run `worker(arguments)` in every training worker.
+    """Run `worker(arguments)` in every training worker, or in this process (`train.in_process`).
 
     A worker that dies is replaced, and training goes on from the newest whole checkpoint, at most
     `train.max_failures` times.
@@ -45,6 +46,9 @@ def launch(
     from truelead.data.ray_session import ensure_ray
 
     ensure_ray()
+    if train.in_process:
+        with Progress(title, folder, steps):
+            return _value(run_in_process(worker, arguments, train))
     check_cluster(train)
     import ray.train
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -75,11 +79,14 @@ def launch(
             raise _cause(failure) from failure
     # Ray keeps the one it resumed from beside those it counts.
     prune_checkpoints(folder / CHECKPOINTS, train.keep_checkpoints)
-    value = result.return_value
-    if "error" in value:
-        raise value["error"]
-    answer: dict[str, Any] = value
-    return answer
+    return _value(result.return_value)
+
+
+def _value(found: dict[str, Any]) -> dict[str, Any]:
+    """What the worker returned, unless it is an error that all workers met."""
+    if "error" in found:
+        raise found["error"]
+    return found
 
 
 def reporting_errors(
