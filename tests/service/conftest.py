@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import torch
+from fastapi import FastAPI
 
 from truelead.config import parse_recipe
-from truelead.model.answering import Answerer, Ask
+from truelead.errors import TrueLeadError
+from truelead.model.answering import Answerer
 from truelead.model.build import build_model, save_model
+from truelead.model.reference_ecgs import ReferenceEcgs, model_digest, signal_digest
+from truelead.model.reliance_threshold import RelianceThreshold
 from truelead.service.access import Access
 from truelead.service.api import create_api
+from truelead.service.batch_answering import BatchAnswerer
 from truelead.service.client import to_wire
-from truelead.service.exchange import Inquiry, Reply
-from truelead.service.model_replica import describe_model
+from truelead.service.exchange import Embedded, EmbeddingKind, Inquiry, Reply
+from truelead.service.wire import ModelDescription
 from truelead.types import Ecg
 
 QUESTION = "Is there any sign of infarction?"
@@ -43,6 +51,30 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     model, processor = build_model(recipe, None, [QUESTION, *OPTIONS, "What changed?"])
     return save_model(tmp_path_factory.mktemp("run") / "arm" / "finetune", model.eval(), processor)
+
+
+@pytest.fixture(scope="session")
+def calibrated_folder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model with reference ECGs beside it, and thresholds: closed -0.01, free none."""
+    folder = tmp_path_factory.mktemp("calibrated") / "arm" / "finetune"
+    shutil.copytree(model_folder, folder)
+    answerer = Answerer.from_pretrained(folder)
+    rng = np.random.default_rng(11)
+    ecg_RLT = rng.normal(0, 1, (4, 12, 1000)).astype(np.float32)
+    with torch.inference_mode():
+        features_RPD = answerer.model.encode(torch.from_numpy(ecg_RLT)).numpy().astype(np.float16)
+    references = ReferenceEcgs(features_RPD, tuple(signal_digest(ecg) for ecg in ecg_RLT))
+    references.save(folder)
+    RelianceThreshold(
+        closed=-0.01,
+        free=None,
+        false_alarm_rate=0.05,
+        answers=100,
+        patients=50,
+        model=model_digest(folder),
+        references=references.digest,
+    ).save(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -77,16 +109,22 @@ def body(ecgs: list[Ecg]) -> Callable[..., dict[str, Any]]:
 class LocalBackend:
     """The model in this process, as the HTTP interface sees it."""
 
-    def __init__(self, answerer: Answerer, folder: Path) -> None:
-        self.answerer = answerer
-        self.description = describe_model(folder, answerer)
+    def __init__(self, folder: Path) -> None:
+        self.batch_answerer = BatchAnswerer(folder)
+        self.description = self.batch_answerer.description
 
-    async def answer(self, inquiry: Inquiry) -> Any:
-        ask = Ask(inquiry.ecgs, inquiry.question, inquiry.options)
-        answer = self.answerer.answer([ask])[0]
-        return Reply(answer.text, answer.answers, answer.option_probabilities, self.description)
+    async def answer(self, inquiry: Inquiry) -> Reply:
+        [found] = self.batch_answerer.answer_all([inquiry])
+        if isinstance(found, TrueLeadError):
+            raise found
+        if inquiry.attribution:
+            found = replace(found, attribution=self.batch_answerer.attribute(inquiry, found))
+        return found
 
-    async def describe(self) -> Any:
+    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind) -> Embedded:
+        return self.batch_answerer.embed(ecgs, kind)
+
+    async def describe(self) -> ModelDescription:
         return self.description
 
 
@@ -94,13 +132,25 @@ Send = Callable[..., httpx.Response]
 
 
 @pytest.fixture(scope="session")
-def backend(answerer: Answerer, model_folder: Path) -> LocalBackend:
-    return LocalBackend(answerer, model_folder)
+def backend(model_folder: Path) -> LocalBackend:
+    return LocalBackend(model_folder)
+
+
+@pytest.fixture(scope="session")
+def calibrated(calibrated_folder: Path) -> LocalBackend:
+    return LocalBackend(calibrated_folder)
 
 
 @pytest.fixture(scope="session")
 def send(backend: LocalBackend) -> Send:
     """One request to the application without any server: (method, path, **httpx arguments)."""
+    apps: dict[tuple[Any, ...], FastAPI] = {}
+
+    def application(backend: Any, access: Access, maximum_body_bytes: int) -> FastAPI:
+        key = (backend, access, maximum_body_bytes)
+        if key not in apps:
+            apps[key] = create_api(backend, access, maximum_body_bytes=maximum_body_bytes)
+        return apps[key]
 
     def request(
         method: str,
@@ -111,9 +161,10 @@ def send(backend: LocalBackend) -> Send:
         base_url: str = "http://127.0.0.1:8000",
         maximum_body_bytes: int = 2**21,
         backend: Any = backend,
+        app: FastAPI | None = None,
         **arguments: Any,
     ) -> httpx.Response:
-        app = create_api(backend, access or Access(), maximum_body_bytes=maximum_body_bytes)
+        app = app or application(backend, access or Access(), maximum_body_bytes)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=client)
 
         async def run() -> httpx.Response:

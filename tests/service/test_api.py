@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import numpy as np
 import pytest
 
@@ -306,8 +307,11 @@ def test_without_a_token_only_this_machine_may_ask(send: Send) -> None:
 
 
 def test_models_health_and_other_paths(send: Send, backend: Any) -> None:
-    models = send("GET", "/v1/models").json()["models"]
-    assert models == [backend.description.model_dump(mode="json")]
+    models = send("GET", "/v1/models").json()
+    assert models["models"] == [backend.description.model_dump(mode="json")]
+    assert [model["id"] for model in models["data"]] == ["arm/finetune"]
+    assert send("GET", "/v1/models/arm/finetune").json() == models["data"][0]
+    assert send("GET", "/v1/models/arm/pretrain").status_code == 404
     assert send("GET", "/healthz").json()["status"] == "ok"
     assert send("GET", "/nowhere").status_code == 404
     assert send("GET", "/v1/ask").status_code == 405
@@ -318,16 +322,29 @@ def test_the_openapi_document_names_every_path_and_limit(send: Send) -> None:
     assert set(document["paths"]) == {
         "/healthz",
         "/readyz",
+        "/metrics",
         "/v1/models",
+        "/v1/models/{name}",
         "/v1/ask",
         "/v1/ask/files",
+        "/v1/compare",
+        "/v1/samples",
+        "/v1/chat/completions",
+        "/v1/embeddings",
+        "/v1/templates",
+        "/v1/examples",
+        "/v1/examples/{number}",
     }
     schemas = document["components"]["schemas"]
     assert schemas["AskRequest"]["properties"]["ecgs"]["maxItems"] == 2
-    assert {"413", "422", "503"} <= set(document["paths"]["/v1/ask"]["post"]["responses"])
+    assert {"413", "422", "429", "503"} <= set(document["paths"]["/v1/ask"]["post"]["responses"])
+    for path in ("/v1/ask", "/v1/compare", "/v1/chat/completions", "/v1/embeddings"):
+        content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        name = content["schema"]["$ref"].rpartition("/")[2]
+        jsonschema.validate(content["example"], {"$ref": f"#/components/schemas/{name}"} | document)
 
 
-@pytest.mark.parametrize("status", [503, 504])
+@pytest.mark.parametrize("status", [429, 503, 504])
 def test_a_backend_that_cannot_answer(send: Send, body: Body, backend: Any, status: int) -> None:
     class Busy:
         describe = backend.describe
@@ -337,7 +354,7 @@ def test_a_backend_that_cannot_answer(send: Send, body: Body, backend: Any, stat
 
     response = send("POST", "/v1/ask", json=body(0), backend=Busy())
     assert response.status_code == status
-    assert ("Retry-After" in response.headers) == (status == 503)
+    assert ("Retry-After" in response.headers) == (status != 504)
 
 
 def test_an_unexpected_error_shows_nothing(send: Send, body: Body, backend: Any) -> None:

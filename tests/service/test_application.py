@@ -11,10 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import openai
 import pytest
 
 from truelead.errors import ConfigError, ServiceError
 from truelead.model.answering import Answerer, Ask
+from truelead.service.audit import AuditTrail, read_audit
 from truelead.service.client import ask
 from truelead.service.run import APPLICATION, free_port, serve_model, stop
 from truelead.signal import write_record
@@ -28,9 +30,14 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture(scope="module")
-def url(ray_cluster: Any, model_folder: Path) -> Iterator[str]:
+def audit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audit")
+
+
+@pytest.fixture(scope="module")
+def url(ray_cluster: Any, calibrated_folder: Path, audit_folder: Path) -> Iterator[str]:
     address = serve_model(
-        model_folder,
+        calibrated_folder,
         port=free_port(),
         token=TOKEN,
         block=False,
@@ -38,6 +45,7 @@ def url(ray_cluster: Any, model_folder: Path) -> Iterator[str]:
             "cpus_per_replica": 0.5,
             "batch": {"size": 8, "wait_seconds": 0.2},
             "maximum_body_bytes": 2**20,
+            "audit": str(audit_folder),
         },
     )
     yield address
@@ -102,7 +110,9 @@ def test_bad_input_through_the_whole_path(url: str, body: Body) -> None:
     with httpx.Client(base_url=url, headers=BEARER, trust_env=False) as client:
         three = client.post("/v1/ask", json=body(0, 1, 2))
         large = client.post("/v1/ask", content=b" " * (2**20 + 1))
-        nonsense = client.post("/v1/ask", content=b"{")
+        nonsense = client.post(
+            "/v1/ask", content=b"{", headers={"Content-Type": "application/json"}
+        )
     assert three.status_code == 422
     assert "ecgs: expected at most 2, found 3" in three.json()["error"]["message"]
     assert large.status_code == 413
@@ -138,6 +148,52 @@ def test_questions_that_come_together_are_answered_together_and_alike(
         assert set(batched) == set(request["options"])
 
 
+def test_reliance_attribution_and_the_cache_through_the_whole_path(
+    url: str, ecgs: list[Ecg], body: Body
+) -> None:
+    [fresh] = [ecgs[7]]
+    answer = ask(url, [fresh], "Is it new?", ["yes", "no"], token=TOKEN, attribution=True)
+    assert answer.reliance.nats is not None
+    assert answer.reliance.false_alarm_rate == 0.05
+    assert answer.attribution is not None
+    assert len(answer.attribution[0].leads) == 12
+    with httpx.Client(base_url=url, headers=BEARER, trust_env=False) as client:
+
+        def encoded() -> float:
+            text = client.get("/metrics").text
+            [line] = [x for x in text.splitlines() if x.startswith("truelead_ecg_encodings_total")]
+            return float(line.split()[-1])
+
+        before = encoded()
+        for question in ("Is it the same?", "Still the same?"):
+            client.post("/v1/ask", json=body(7, question=question)).raise_for_status()
+        assert encoded() == before
+        vectors = client.post("/v1/embeddings", json={"input": body(7)["ecgs"]}).json()
+        assert len(vectors["data"]) == 1
+
+
+def test_a_stream_of_openais_client(url: str, body: Body) -> None:
+    [ecg] = body(0)["ecgs"]
+    parts: list[Any] = [
+        {"type": "input_ecg", "input_ecg": ecg},
+        {"type": "text", "text": "Is it normal?"},
+    ]
+    with openai.OpenAI(
+        base_url=f"{url}/v1", api_key=TOKEN, http_client=httpx.Client(trust_env=False)
+    ) as client:
+        chunks = list(
+            client.chat.completions.create(
+                model="arm/finetune",
+                messages=[{"role": "user", "content": parts}],
+                extra_body={"truelead": {"options": ["yes", "no"]}},
+                stream=True,
+            )
+        )
+    words = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert words in ("yes", "no")
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
 def test_a_caller_that_is_not_local_needs_the_token(url: str, body: Body) -> None:
     with pytest.raises(ServiceError, match="Bearer") as refused:
         ask(url, [], "anything", token=None)
@@ -153,7 +209,7 @@ def test_a_second_service_is_refused_while_one_runs(url: str, model_folder: Path
         serve_model(model_folder, port=taken, block=False)
 
 
-def test_stopping_leaves_nothing(url: str) -> None:
+def test_stopping_leaves_nothing(url: str, audit_folder: Path) -> None:
     """Last of this module: stops the service that the others used."""
     from ray import serve
     from ray.util.state import list_actors
@@ -172,3 +228,7 @@ def test_stopping_leaves_nothing(url: str) -> None:
         if "Serve" in actor.class_name or "Proxy" in actor.class_name
     ]
     assert alive == []
+    AuditTrail(audit_folder).close()  # what the ingress may have left in its journal
+    rows = read_audit(audit_folder).to_pylist()
+    assert {row["route"] for row in rows} >= {"/v1/ask", "/v1/chat/completions"}
+    assert len({row["request_id"] for row in rows}) == len(rows) > 20

@@ -13,16 +13,22 @@ import pytest
 from truelead.errors import ServiceError
 from truelead.service import client
 from truelead.service.run import free_port
-from truelead.service.wire import AskResponse
+from truelead.service.wire import AskResponse, EcgSummary, Reliance
 from truelead.types import Ecg
 
 ANSWER = AskResponse(
     answer="no",
     answers=("no",),
     option_probabilities={"yes": 0.25, "no": 0.75},
+    reliance=Reliance(
+        nats=0.5, threshold=0.1, false_alarm_rate=0.05, rests_on_ecg=True, verdict="it does"
+    ),
+    ecgs=(EcgSummary(sampling_rate=100.0, seconds=10.0, sha256="0" * 64),),
     model="arm/finetune",
     model_digest="0" * 64,
+    data_digest=None,
     truelead_version="0",
+    request_id="0" * 32,
 )
 
 
@@ -69,7 +75,7 @@ def refusal(status: int, message: str) -> tuple[int, str]:
 
 
 def test_it_asks_again_while_the_service_is_overloaded(server: Server, ecgs: list[Ecg]) -> None:
-    server.plan = [refusal(503, "busy"), refusal(503, "busy"), (200, ANSWER.model_dump_json())]
+    server.plan = [refusal(503, "busy"), refusal(429, "busy"), (200, ANSWER.model_dump_json())]
     answer = client.ask(server.url, ecgs[:2], "?", ["yes", "no"], token="a-token-of-20-chars.")
     assert answer == ANSWER
     assert len(server.sent) == 3

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from truelead.service.client import to_wire
 from truelead.service.ecg_input import decode_ecg
-from truelead.service.exchange import Reply
-from truelead.service.wire import LeadsInput
+from truelead.service.exchange import Embedded, Reply, Work
+from truelead.service.stated_reliance import state_reliance
+from truelead.service.wire_ecg import LeadsInput
 from truelead.types import LEADS, Ecg
 
 Send = Callable[..., httpx.Response]
@@ -50,6 +51,17 @@ ecg = (
     | st.fixed_dictionaries(
         {"wfdb": st.fixed_dictionaries({"header": st.text(), "signal": st.text()})}
     )
+    | st.fixed_dictionaries(
+        {
+            "file": st.fixed_dictionaries(
+                {
+                    "name": st.text(),
+                    "content": st.text() | st.sampled_from(["k05VTVBZ", "SSxJSQox"]),
+                },
+                optional={"units": st.just("mV") | values, "leads": values, "format": values},
+            )
+        }
+    )
     | values
 )
 requests = (
@@ -58,7 +70,11 @@ requests = (
             "question": st.text(min_size=1, max_size=30) | values,
             "ecgs": st.lists(ecg, max_size=3) | values,
         },
-        optional={"options": st.just(["yes", "no"]) | values, "extra": values},
+        optional={
+            "options": st.just(["yes", "no"]) | values,
+            "attribution": values,
+            "extra": values,
+        },
     )
     | values
 )
@@ -76,7 +92,16 @@ class Always:
     async def answer(self, ask: Any) -> Reply:
         assert all(ecg.signal_LT.dtype == np.float32 for ecg in ask.ecgs)
         assert all(not np.isinf(ecg.signal_LT).any() for ecg in ask.ecgs)
-        return Reply("yes", ("yes",), {}, self.description)
+        reliance = state_reliance(None, None, ecgs=len(ask.ecgs), free=not ask.options)
+        return Reply("yes", ("yes",), {}, self.description, reliance, Work(1, 1))
+
+    async def embed(self, ecgs: Any, kind: str) -> Embedded:
+        return Embedded(tuple((1.0, 2.0) for _ in ecgs), self.description)
+
+
+@pytest.fixture(scope="module")
+def always(backend: Any) -> Always:
+    return Always(backend.description)
 
 
 @settings(
@@ -86,17 +111,74 @@ class Always:
 )
 @given(request_body=requests)
 def test_any_json_is_answered_or_refused_in_one_line(
-    send: Send, backend: Any, request_body: Any
+    send: Send, always: Always, request_body: Any
 ) -> None:
     response = send(
         "POST",
         "/v1/ask",
         content=json.dumps(request_body),
         headers={"Content-Type": "application/json"},
-        backend=Always(backend.description),
+        backend=always,
     )
     assert response.status_code in {200, 422}
     if response.status_code == 422:
+        message = response.json()["error"]["message"]
+        assert "\n" not in message
+        assert 0 < len(message) < 500
+
+
+messages = st.lists(
+    st.fixed_dictionaries(
+        {
+            "role": st.sampled_from(["user", "assistant", "system", "tool"]) | values,
+            "content": st.text(max_size=8)
+            | st.lists(
+                st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=8)})
+                | st.fixed_dictionaries({"type": st.just("input_ecg"), "input_ecg": ecg})
+                | values,
+                max_size=3,
+            )
+            | values,
+        }
+    )
+    | values,
+    max_size=3,
+)
+openai_requests = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.just("arm/finetune") | values,
+        "messages": messages | values,
+        "input": st.lists(ecg, max_size=2) | values,
+        "stream": values,
+        "temperature": values,
+        "truelead": values,
+        "kind": st.sampled_from(["encoder", "projector"]) | values,
+        "encoding_format": st.sampled_from(["float", "base64"]) | values,
+    },
+)
+
+
+@settings(
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    request_body=openai_requests, path=st.sampled_from(["/v1/chat/completions", "/v1/embeddings"])
+)
+def test_any_request_in_openais_schema_is_answered_or_refused(
+    send: Send, always: Always, request_body: Any, path: str
+) -> None:
+    response = send(
+        "POST",
+        path,
+        content=json.dumps(request_body),
+        headers={"Content-Type": "application/json"},
+        backend=always,
+    )
+    assert response.status_code in {200, 404, 422}
+    if response.status_code != 200:
         message = response.json()["error"]["message"]
         assert "\n" not in message
         assert 0 < len(message) < 500
@@ -107,9 +189,8 @@ def test_any_json_is_answered_or_refused_in_one_line(
 )
 @given(content=st.binary(max_size=200), header=st.binary(max_size=80), kind=st.integers(0, 2))
 def test_any_bytes_are_refused(
-    send: Send, backend: Any, content: bytes, header: bytes, kind: int
+    send: Send, always: Always, content: bytes, header: bytes, kind: int
 ) -> None:
-    always = Always(backend.description)
     if kind == 0:
         types = {"Content-Type": "application/json"}
         response = send("POST", "/v1/ask", content=content, headers=types, backend=always)

@@ -201,7 +201,9 @@ class Answerer:
                 indices.append(place[id(ecg)])
             members.setdefault(tuple(indices), []).append(at)
         groups = [
-            GroupInput(indices, tuple(_question(items[at]) for at in ats))
+            GroupInput(
+                indices, tuple(as_question(items[at].question, items[at].options) for at in ats)
+            )
             for indices, ats in members.items()
         ]
         if features is None and not ecgs:
@@ -256,13 +258,14 @@ def is_closed(question: Question) -> bool:
     return bool(question.options) and not question.question_type.endswith("query")
 
 
-def _question(item: Ask) -> Question:
+def as_question(text: str, options: tuple[str, ...] = ()) -> Question:
+    """A question from outside, whose answer nobody knows; free without options."""
     return Question(
-        text=item.question,
+        text=text,
         answers=("",),
-        options=item.options,
+        options=options,
         ecg_ids=(),
-        question_type="single-verify" if item.options else "single-query",
+        question_type="single-verify" if options else "single-query",
         template_id=0,
         question_id="asked",
         wording_id="asked",

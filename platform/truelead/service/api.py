@@ -1,70 +1,35 @@
-"""The HTTP interface, apart from Ray: routes, their documents, and errors in one form."""
+"""The HTTP interface, apart from Ray: the routes in their order, and errors in one form."""
 
 from __future__ import annotations
 
-import logging
-from typing import Annotated, Any, Protocol
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, File, Form, Request, UploadFile
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from truelead import __version__
 from truelead.errors import RecordError, ServiceError, TrueLeadError
 from truelead.service import limits
 from truelead.service.access import Access
-from truelead.service.ecg_input import decode_request, notes_on
-from truelead.service.exchange import Inquiry, Reply
+from truelead.service.audit import AuditTrail
+from truelead.service.chat import check_model
+from truelead.service.context import DEADLINE_HEADER, Backend, Context
 from truelead.service.gate import Gate, error_response
-from truelead.service.upload import UploadedFile, pair_files
-from truelead.service.wire import (
-    NOTICE,
-    AskRequest,
-    AskResponse,
-    ErrorResponse,
-    Health,
-    ModelDescription,
-    ModelList,
-)
+from truelead.service.metrics import CONTENT_TYPE, ServiceMetrics
+from truelead.service.openapi import document_bodies, errors
+from truelead.service.page import page_routes
+from truelead.service.request_record import RequestRecord
+from truelead.service.routes_ask import ask_routes
+from truelead.service.routes_catalogue import catalogue_routes
+from truelead.service.routes_chat import chat_routes
+from truelead.service.routes_embeddings import embedding_routes
+from truelead.service.wire import Health, ModelEntry, ModelList
+from truelead.service.wire_base import NOTICE
 from truelead.service.wire_errors import first_line
-
-_LOGGER = logging.getLogger("truelead.service")
-
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse, "description": description}
-    for status, description in {
-        400: "the body is no JSON or no form",
-        401: "no bearer token",
-        403: "wrong token, or no token and not on this machine",
-        413: "the body is too large",
-        422: "a field or an ECG is not what was expected",
-        503: "overloaded or not ready; try again after Retry-After seconds",
-        504: "no answer in time",
-    }.items()
-}
-
-
-class Backend(Protocol):
-    """What answers: a model, wherever it runs."""
-
-    async def answer(self, inquiry: Inquiry) -> Reply:
-        """The answer to one question.
-
-        Raises:
-            TrueLeadError: the question cannot be answered.
-            ServiceError: no answer now (503) or not in time (504).
-        """
-
-    async def describe(self) -> ModelDescription:
-        """The model.
-
-        Raises:
-            ServiceError: it is not ready (503).
-        """
 
 
 def create_api(
@@ -72,6 +37,9 @@ def create_api(
     access: Access,
     *,
     maximum_body_bytes: int = limits.MAXIMUM_BODY_BYTES,
+    maximum_in_flight: int = limits.MAXIMUM_IN_FLIGHT,
+    allowed_origins: Collection[str] = (),
+    audit: AuditTrail | None = None,
 ) -> FastAPI:
     """The application of one model.
 
@@ -79,7 +47,17 @@ def create_api(
         backend: answers the questions.
         access: who may ask.
         maximum_body_bytes: of one request.
+        maximum_in_flight: requests that wait or are answered; more are answered 429.
+        allowed_origins: web origins whose pages may ask; none but the service's own by default.
+        audit: keeps the digests of each answer.
     """
+
+    @asynccontextmanager
+    async def until_closed(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if audit is not None:
+            audit.close()
+
     # FastAPI's own document pages load scripts from elsewhere; /openapi.json needs nothing.
     api = FastAPI(
         title="TrueLead",
@@ -87,67 +65,84 @@ def create_api(
         description=f"Questions about one or two 12-lead ECGs. {NOTICE}",
         docs_url=None,
         redoc_url=None,
+        lifespan=until_closed,
     )
-    api.add_middleware(Gate, access=access, maximum_body_bytes=maximum_body_bytes)
+    context = Context(backend, ServiceMetrics(), audit)
+    _add_status_routes(api, context)
+    routers = (
+        ask_routes(context),
+        chat_routes(context),
+        embedding_routes(context),
+        catalogue_routes(),
+    )
+    for router in routers:
+        api.include_router(router)
+    page_routes(api)
+    document_bodies(api)
     _add_error_handlers(api)
+    # The last one added is the outermost.
+    api.add_middleware(
+        Gate,
+        access=access,
+        maximum_body_bytes=maximum_body_bytes,
+        maximum_in_flight=maximum_in_flight,
+        allowed_origins=allowed_origins,
+    )
+    if allowed_origins:
+        api.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(allowed_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", DEADLINE_HEADER],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    api.add_middleware(RequestRecord, metrics=context.metrics, routes=_paths(api.router, *routers))
+    return api
 
+
+def _add_status_routes(api: FastAPI, context: Context) -> None:
     @api.get("/healthz", tags=["health"])
     async def healthz() -> Health:
         """The service lives."""
         return Health(truelead_version=__version__)
 
-    @api.get("/readyz", tags=["health"], responses={503: _ERRORS[503]})
+    @api.get("/readyz", tags=["health"], responses=errors(503))
     async def readyz() -> Health:
         """A model is loaded and reachable."""
-        await backend.describe()
+        await context.backend.describe()
         return Health(truelead_version=__version__)
 
-    @api.get("/v1/models", tags=["models"], responses=_ERRORS)
+    @api.get("/metrics", tags=["health"], response_class=Response, responses=errors(401, 403))
+    async def metrics() -> Response:
+        """Counts and times in Prometheus' text format."""
+        return Response(context.metrics.text(), media_type=CONTENT_TYPE)
+
+    @api.get("/v1/models", tags=["models"], responses=errors(401, 403, 503))
     async def models() -> ModelList:
         """The models that answer, with the digests of their weights."""
-        return ModelList(models=(await backend.describe(),))
+        found = await context.backend.describe()
+        return ModelList(data=(ModelEntry(id=found.name, created=found.created),), models=(found,))
 
-    @api.post("/v1/ask", tags=["ask"], responses=_ERRORS)
-    async def ask(request: AskRequest) -> AskResponse:
-        """Ask about one ECG, or about two to compare; samples as numbers or as WFDB files."""
-        return await _answer(backend, request)
-
-    @api.post("/v1/ask/files", tags=["ask"], responses=_ERRORS)
-    async def ask_files(
-        question: Annotated[str, Form()],
-        files: Annotated[list[UploadFile], File(description="one or two .hea with their .dat")],
-        options: Annotated[list[str] | None, Form()] = None,
-    ) -> AskResponse:
-        """The same with WFDB files as a form, for example from curl's -F."""
-        uploaded = [UploadedFile(file.filename or "", await file.read()) for file in files]
-        ecgs = await run_in_threadpool(pair_files, uploaded)
-        try:
-            request = AskRequest.model_validate(
-                {"question": question, "options": options or None, "ecgs": ecgs}
-            )
-        except ValidationError as error:
-            raise ServiceError(first_line(error.errors(include_input=False))) from None
-        return await _answer(backend, request)
-
-    return api
+    @api.get("/v1/models/{name:path}", tags=["models"], responses=errors(401, 403, 404, 503))
+    async def one_model(name: str) -> ModelEntry:
+        """One model in OpenAI's schema."""
+        found = await context.backend.describe()
+        check_model(name, found.name)
+        return ModelEntry(id=found.name, created=found.created)
 
 
-async def _answer(backend: Backend, request: AskRequest) -> AskResponse:
-    inquiry = await run_in_threadpool(decode_request, request)
-    reply = await backend.answer(inquiry)
-    return AskResponse(
-        answer=reply.text,
-        answers=reply.answers,
-        option_probabilities=reply.option_probabilities,
-        notes=notes_on(inquiry.ecgs, reply.model),
-        model=reply.model.name,
-        model_digest=reply.model.digest,
-        truelead_version=__version__,
-    )
+def _paths(*routers: APIRouter) -> frozenset[str]:
+    """Patterns of the routes without parameters."""
+    paths = (getattr(route, "path", "{") for router in routers for route in router.routes)
+    return frozenset(path for path in paths if "{" not in path)
 
 
 def _add_error_handlers(api: FastAPI) -> None:
-    """Every refusal in one form, and never the values that were sent."""
+    """Every refusal in one form, and never the values that were sent.
+
+    What nobody expected is `RequestRecord`'s: a handler here would raise it again for the server,
+    which logs its text.
+    """
 
     @api.exception_handler(TrueLeadError)
     async def of_user(_: Request, error: TrueLeadError) -> Response:
@@ -165,9 +160,3 @@ def _add_error_handlers(api: FastAPI) -> None:
         if error.status_code == 400:
             return error_response(400, "body: expected JSON, or a form with files")
         return error_response(error.status_code, f"request: {error.detail}")
-
-    @api.exception_handler(Exception)
-    async def of_program(_: Request, error: Exception) -> JSONResponse:
-        # Its text may hold what was sent: only its kind is logged.
-        _LOGGER.error("unexpected %s while answering", type(error).__name__)
-        return error_response(500, "service: an unexpected error; it has been logged")

@@ -37,6 +37,11 @@ def build(args: dict[str, Any]) -> Application:
         threads=arguments.threads_per_replica,
         batch_size=arguments.batch.size,
         batch_wait_seconds=arguments.batch.wait_seconds,
+        cache_bytes=arguments.cache_mebibytes * 2**20,
+    )
+    in_flight = (
+        arguments.maximum_queued_requests
+        + arguments.replicas.maximum * arguments.maximum_ongoing_requests
     )
 
     make_api = api_builder(
@@ -44,13 +49,17 @@ def build(args: dict[str, Any]) -> Application:
         access,
         timeout_seconds=arguments.timeout_seconds,
         maximum_body_bytes=arguments.maximum_body_bytes,
+        maximum_in_flight=in_flight,
+        allowed_origins=arguments.allowed_origins,
+        audit=None if arguments.audit is None else str(arguments.audit.expanduser().resolve()),
     )
     ingress = serve.deployment(
         serve.ingress(make_api)(),
         name=INGRESS,
         num_replicas=1,
-        max_ongoing_requests=2 * arguments.maximum_queued_requests,
-        max_queued_requests=arguments.maximum_queued_requests,
+        # The gate itself answers 429, so Serve must let through what it is to refuse.
+        max_ongoing_requests=2 * in_flight,
+        max_queued_requests=in_flight,
         ray_actor_options={"num_cpus": 0.1},
         graceful_shutdown_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.5,

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -17,6 +17,9 @@ from truelead.service.access import Access, token_sha256
 from truelead.service.wire_errors import first_line
 
 TOKEN_VARIABLE = "TRUELEAD_TOKEN"  # noqa: S105  (a variable's name)
+
+
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?$")]
 
 
 class ReplicaArguments(Frozen):
@@ -54,9 +57,12 @@ class ServiceArguments(Frozen):
     gpus_per_replica: float = Field(0.0, ge=0)
     threads_per_replica: int = Field(1, ge=1)
     maximum_ongoing_requests: int = Field(64, ge=1, description="a replica, in all its batches")
-    maximum_queued_requests: int = Field(128, ge=1, description="more are answered 503")
+    maximum_queued_requests: int = Field(128, ge=1, description="more are answered 429")
     maximum_body_bytes: int = Field(limits.MAXIMUM_BODY_BYTES, ge=1024)
     timeout_seconds: float = Field(30.0, gt=0)
+    cache_mebibytes: int = Field(256, ge=0, description="of ECGs' features, a replica")
+    allowed_origins: tuple[Origin, ...] = Field((), description="web pages that may ask")
+    audit: Path | None = Field(None, description="folder for the digests of each answer")
 
     @model_validator(mode="after")
     def _one_token(self) -> ServiceArguments:

@@ -18,6 +18,7 @@ from truelead.types import LEADS, Ecg
 
 ATTEMPTS = 3
 _LONGEST_WAIT_SECONDS = 5.0
+_AGAIN = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
 
 def ask(
@@ -27,6 +28,7 @@ def ask(
     options: Sequence[str] | None = None,
     *,
     token: str | None = None,
+    attribution: bool = False,
     timeout: float = 60.0,
 ) -> AskResponse:
     """The service's answer to a question about one or two ECGs.
@@ -38,6 +40,7 @@ def ask(
         url: of the service, such as "http://127.0.0.1:8000".
         options: the closed set to choose from; None for a free answer.
         token: the service's bearer token, if it asks for one.
+        attribution: also say which leads and stretches of time the answer rests on.
         timeout: seconds for each attempt.
 
     Raises:
@@ -47,6 +50,8 @@ def ask(
     body: dict[str, Any] = {"question": question, "ecgs": [to_wire(ecg) for ecg in ecgs]}
     if options:
         body["options"] = list(options)
+    if attribution:
+        body["attribution"] = True
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     # A proxy of the environment has no business between this machine and itself.
     through_proxy = not is_loopback(_host(url))
@@ -104,7 +109,7 @@ def _post(client: httpx.Client, url: str, body: dict[str, Any]) -> httpx.Respons
                     f"{url}: expected a running service, found {type(error).__name__}", status=503
                 ) from None
         else:
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or last:
+            if response.status_code not in _AGAIN or last:
                 return response
             wait = _retry_after(response, wait)
         time.sleep(min(wait, _LONGEST_WAIT_SECONDS))

@@ -5,13 +5,17 @@ Shape suffixes: L leads (12), T samples.
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 from truelead.errors import InvalidEcg, LeadError, RecordTooLarge
 from truelead.service import limits
 from truelead.service.exchange import Inquiry
+from truelead.service.file_input import decode_file
 from truelead.service.wfdb_input import decode_wfdb
-from truelead.service.wire import AskRequest, LeadsInput, ModelDescription, WfdbInput
+from truelead.service.wire import AskRequest, EcgSummary, ModelDescription
+from truelead.service.wire_ecg import EcgInput, FileInput, LeadsInput, WfdbInput
 from truelead.types import LEADS, Ecg
 
 
@@ -22,10 +26,10 @@ def decode_request(request: AskRequest) -> Inquiry:
         RecordError: one of the ECGs cannot be used; the message names its place in the request.
     """
     ecgs = tuple(decode_ecg(ecg, where=f"ecgs.{at}") for at, ecg in enumerate(request.ecgs))
-    return Inquiry(ecgs, request.question.strip(), request.options or ())
+    return Inquiry(ecgs, request.question.strip(), request.options or (), request.attribution)
 
 
-def decode_ecg(sent: LeadsInput | WfdbInput, *, where: str = "ecg") -> Ecg:
+def decode_ecg(sent: EcgInput, *, where: str = "ecg") -> Ecg:
     """One ECG of a request.
 
     Raises:
@@ -33,6 +37,8 @@ def decode_ecg(sent: LeadsInput | WfdbInput, *, where: str = "ecg") -> Ecg:
     """
     if isinstance(sent, WfdbInput):
         ecg = decode_wfdb(sent.wfdb.header, sent.wfdb.signal, where=f"{where}.wfdb")
+    elif isinstance(sent, FileInput):
+        ecg = decode_file(sent.file, where=f"{where}.file")
     else:
         ecg = _from_leads(sent, where)
     _check(ecg, where)
@@ -57,6 +63,26 @@ def notes_on(ecgs: tuple[Ecg, ...], model: ModelDescription) -> tuple[str, ...]:
                 f"{model.seconds:g} s"
             )
     return tuple(notes)
+
+
+def summaries(ecgs: tuple[Ecg, ...]) -> tuple[EcgSummary, ...]:
+    """Rate, length and digest of each ECG as it was read."""
+    return tuple(
+        EcgSummary(
+            sampling_rate=ecg.sampling_rate,
+            seconds=ecg.duration_seconds,
+            sha256=signal_sha256(ecg),
+        )
+        for ecg in ecgs
+    )
+
+
+def signal_sha256(ecg: Ecg) -> str:
+    """SHA-256 of the float32 millivolts: the same as `model.reference_ecgs.signal_digest`.
+
+    Here without that module, which loads torch.
+    """
+    return hashlib.sha256(np.ascontiguousarray(ecg.signal_LT, np.float32).tobytes()).hexdigest()
 
 
 def _from_leads(sent: LeadsInput, where: str) -> Ecg:

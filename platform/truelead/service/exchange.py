@@ -6,9 +6,12 @@ Values without torch: the ingress neither loads it nor waits for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from truelead.service.wire import ModelDescription
+from truelead.service.wire import EcgAttribution, ModelDescription, Reliance
 from truelead.types import Ecg
+
+EmbeddingKind = Literal["encoder", "projector"]
 
 
 @dataclass(frozen=True)
@@ -19,25 +22,66 @@ class Inquiry:
         ecgs: one or two, in the order in which the question speaks of them.
         question: the words.
         options: the closed set to choose from; empty for a free answer.
+        attribution: whether to say which leads and stretches of time the answer rests on.
     """
 
     ecgs: tuple[Ecg, ...]
     question: str
     options: tuple[str, ...] = ()
+    attribution: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """How an answer came about, for metrics and for OpenAI's `usage`.
+
+    Attributes:
+        prompt_tokens: with the places of the ECGs. answer_tokens: with the end.
+        cut: whether a free answer was as long as the model may write.
+        batch_size: questions answered together. waited_seconds: for them.
+        cached_ecgs, encoded_ecgs: of the question's ECGs, found in the cache or not.
+    """
+
+    prompt_tokens: int
+    answer_tokens: int
+    cut: bool = False
+    batch_size: int = 1
+    waited_seconds: float = 0.0
+    cached_ecgs: int = 0
+    encoded_ecgs: int = 0
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The model's answer, as `truelead.model.answering.Answer` has it.
+    """The model's answer, as `truelead.model.answering.Answer` has it, and what it rests on.
 
     Attributes:
         text: as written; may be empty.
         answers: its parts.
         option_probabilities: of the options, summing to 1; empty for a free answer.
         model: that gave it; during an update, replicas may differ.
+        reliance: how much it rests on the ECG.
+        work: how it came about.
+        attribution: one an ECG; None where not asked for.
     """
 
     text: str
     answers: tuple[str, ...]
     option_probabilities: dict[str, float]
+    model: ModelDescription
+    reliance: Reliance
+    work: Work
+    attribution: tuple[EcgAttribution, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors of ECGs.
+
+    Attributes:
+        vectors: one an ECG, all of one length.
+        model: that they are of.
+    """
+
+    vectors: tuple[tuple[float, ...], ...]
     model: ModelDescription

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,8 +17,11 @@ from ray.serve.handle import DeploymentHandle
 from truelead.errors import ServiceError, TrueLeadError
 from truelead.service.access import Access
 from truelead.service.api import create_api
-from truelead.service.exchange import Inquiry, Reply
+from truelead.service.audit import AuditTrail
+from truelead.service.exchange import Embedded, EmbeddingKind, Inquiry, Reply
+from truelead.service.request_record import log_requests
 from truelead.service.wire import ModelDescription
+from truelead.types import Ecg
 
 READY_WITHIN_SECONDS = 5.0
 ATTEMPTS = 3
@@ -41,12 +45,24 @@ class ReplicaBackend:
 
         Raises:
             TrueLeadError: the model cannot answer this.
-            ServiceError: overloaded or no replica (503), or too late (504).
+            ServiceError: overloaded (429), no replica (503), or too late (504).
         """
         found = await self._call("answer", self._timeout, inquiry)
         if isinstance(found, TrueLeadError):
             raise found
         assert isinstance(found, Reply)
+        return found
+
+    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind) -> Embedded:
+        """A vector of each ECG, by a replica.
+
+        Raises:
+            TrueLeadError, ServiceError: as `answer`.
+        """
+        found = await self._call("embed", self._timeout, ecgs, kind)
+        if isinstance(found, TrueLeadError):
+            raise found
+        assert isinstance(found, Embedded)
         return found
 
     async def describe(self) -> ModelDescription:
@@ -70,7 +86,7 @@ class ReplicaBackend:
                     f"model: expected an answer within {seconds:g} s, found none", status=504
                 ) from None
             except BackPressureError:
-                raise ServiceError("model: too many questions wait", status=503) from None
+                raise ServiceError("model: too many questions wait", status=429) from None
             except (RayActorError, DeploymentUnavailableError):
                 if attempt == ATTEMPTS - 1:
                     break
@@ -79,7 +95,14 @@ class ReplicaBackend:
 
 
 def api_builder(
-    model: str, access: Access, *, timeout_seconds: float, maximum_body_bytes: int
+    model: str,
+    access: Access,
+    *,
+    timeout_seconds: float,
+    maximum_body_bytes: int,
+    maximum_in_flight: int,
+    allowed_origins: Collection[str] = (),
+    audit: str | None = None,
 ) -> Callable[[], FastAPI]:
     """What Serve calls in the ingress replica, which alone can reach the model's replicas.
 
@@ -88,12 +111,22 @@ def api_builder(
         access: who may ask.
         timeout_seconds: for one answer, queueing included.
         maximum_body_bytes: of one request.
+        maximum_in_flight: requests that wait or are answered; more are answered 429.
+        allowed_origins: web origins whose pages may ask, beside the service's own.
+        audit: folder that takes the digests of each answer.
     """
 
     def make_api() -> FastAPI:
+        log_requests()
         application = serve.get_replica_context().app_name
         handle = serve.get_deployment_handle(model, app_name=application)
-        backend = ReplicaBackend(handle, timeout_seconds)
-        return create_api(backend, access, maximum_body_bytes=maximum_body_bytes)
+        return create_api(
+            ReplicaBackend(handle, timeout_seconds),
+            access,
+            maximum_body_bytes=maximum_body_bytes,
+            maximum_in_flight=maximum_in_flight,
+            allowed_origins=allowed_origins,
+            audit=None if audit is None else AuditTrail(Path(audit)),
+        )
 
     return make_api

@@ -160,7 +160,7 @@ def _wait_until_ready(url: str) -> None:
 def _until_interrupted(url: str) -> None:
     from rich.console import Console
 
-    from truelead.service.wire import NOTICE
+    from truelead.service.wire_base import NOTICE
 
     Console().print(f"serving on {url} (POST /v1/ask; Ctrl-C ends it). {NOTICE}")
     try:

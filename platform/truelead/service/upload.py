@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 from truelead.errors import RecordError, ServiceError
 from truelead.service import limits
+from truelead.service.anonymous_error import anonymous
+from truelead.service.file_input import refuse_archive
 from truelead.service.wfdb_input import signal_file_name
 
 
@@ -24,40 +27,67 @@ class UploadedFile:
         return PurePosixPath(self.name.replace("\\", "/")).name.lower()
 
 
-def pair_files(files: Sequence[UploadedFile]) -> list[dict[str, dict[str, bytes]]]:
-    """The ECGs (as `WfdbInput` takes them) of .hea files and the signal files that they name.
+def ecgs_of_files(
+    files: Sequence[UploadedFile], stated: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The ECGs of uploaded files: WFDB headers with the signal files they name, others alone.
 
-    Their order is that of the .hea files.
+    Their order is that of the files; a WFDB record stands where its header does.
+
+    Args:
+        stated: fields of `FileContent` that the files do not say; no WFDB record takes any.
+
+    Returns:
+        one mapping an ECG, as `WfdbInput` or `FileInput` takes it.
 
     Raises:
-        ServiceError: there is no header or there are too many; a header's signal file is not
-            among the files; a file belongs to no header.
-        RecordError: a header cannot be used.
+        ServiceError: no file, or more ECGs than a question can be about; a header's signal file is
+            not among the files.
+        RecordError: a header cannot be used; a file is an archive.
     """
-    headers = [file for file in files if file.base.endswith(".hea")]
-    signals = [file for file in files if not file.base.endswith(".hea")]
-    if not 1 <= len(headers) <= limits.MAXIMUM_ECGS:
+    for at, file in enumerate(files):
+        refuse_archive(file.content, where=f"files.{at}")
+    pairs, taken = _pairs(files)
+    count = len(files) - len(taken)
+    if not 1 <= count <= limits.MAXIMUM_ECGS:
         raise ServiceError(
-            f"files: expected 1 to {limits.MAXIMUM_ECGS} header files (.hea), found {len(headers)}"
+            f"files: expected 1 to {limits.MAXIMUM_ECGS} ECGs (a WFDB header with its signal file, "
+            f"or one file of another format each), found {count}"
         )
-    ecgs, left = [], list(signals)
-    for at, header in enumerate(headers):
+    if pairs and len(pairs) == count and stated:
+        raise ServiceError(
+            f"{next(iter(stated))}: expected no such field, as WFDB headers say it themselves"
+        )
+    ecgs: list[dict[str, Any]] = []
+    for at, file in enumerate(files):
+        if at in pairs:
+            signal = files[pairs[at]]
+            ecgs.append({"wfdb": {"header": file.content, "signal": signal.content}})
+        elif at not in taken:
+            ecgs.append({"file": {"name": file.base, "content": file.content, **(stated or {})}})
+    return ecgs
+
+
+def _pairs(files: Sequence[UploadedFile]) -> tuple[dict[int, int], set[int]]:
+    """Place of each header's signal file, and the places of all signal files that were taken."""
+    headers = [at for at, file in enumerate(files) if file.base.endswith(".hea")]
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    # A renamed pair is still a pair where there is only one.
+    only = len(headers) == 1 and len(files) == 2
+    for at in headers:
         where = f"files.{at}"
         try:
-            wanted = signal_file_name(header.content, where=where).lower()
+            wanted = signal_file_name(files[at].content, where=where).lower()
         except RecordError as error:
-            raise type(error)(
-                where, field=error.field, expected=error.expected, found=error.found
-            ) from None
-        # A renamed pair is still a pair where there is only one.
-        only = len(headers) == 1 and len(signals) == 1
-        signal = next((file for file in left if only or file.base == wanted), None)
-        if signal is None:
+            raise anonymous(error, where) from None
+        fitting = [
+            place
+            for place, file in enumerate(files)
+            if place not in taken and place not in headers and (only or file.base == wanted)
+        ]
+        if not fitting:
             raise ServiceError(f"{where}: expected the signal file that the header names")
-        left.remove(signal)
-        ecgs.append({"wfdb": {"header": header.content, "signal": signal.content}})
-    if left:
-        raise ServiceError(
-            f"files: expected only .hea files and their signal files, found {len(left)} more"
-        )
-    return ecgs
+        pairs[at] = fitting[0]
+        taken.add(fitting[0])
+    return pairs, taken

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from truelead.errors import LeadError, RecordError, UnsupportedFormat
 from truelead.service import limits
+from truelead.service.anonymous_error import anonymous
 from truelead.signal import ReadLimits, canonical_lead_name, read_record
 from truelead.signal.leads import is_additional_lead
 from truelead.signal.wfdb_header import parse_header
@@ -40,16 +41,13 @@ def decode_wfdb(header: bytes, signal: bytes, *, where: str) -> Ecg:
             leads must be there, in one file.
     """
     try:
-        anonymous = _anonymous_header(header)
+        own_header = _anonymous_header(header)
         with tempfile.TemporaryDirectory(prefix="truelead_") as folder:
-            Path(folder, _RECORD + ".hea").write_bytes(anonymous)
+            Path(folder, _RECORD + ".hea").write_bytes(own_header)
             Path(folder, _SIGNAL_FILE).write_bytes(signal)
             return read_record(Path(folder, _RECORD), limits=_READ_LIMITS)
     except RecordError as error:
-        # The caller knows the ECG by its place in the request, not by our temporary folder.
-        raise type(error)(
-            where, field=error.field, expected=error.expected, found=error.found
-        ) from None
+        raise anonymous(error, where) from None
 
 
 def signal_file_name(header: bytes, *, where: str) -> str:
