@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,44 @@ def test_a_wrong_cluster_file_is_refused(
 ) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**cluster, **change}, schema)
+
+
+def test_gpu_workers_may_be_spot_and_every_disk_is_encrypted(cluster: dict[str, Any]) -> None:
+    types = cluster["available_node_types"]
+    market = {
+        name: kind["node_config"].get("InstanceMarketOptions", {}).get("MarketType")
+        for name, kind in types.items()
+    }
+    assert market == {"head": None, "cpu_worker": "spot", "gpu_worker": "spot"}
+    for kind in types.values():
+        for disk in kind["node_config"]["BlockDeviceMappings"]:
+            assert disk["Ebs"]["Encrypted"] is True
+        # Credentials of a node are only for requests with a session of the metadata service.
+        assert kind["node_config"]["MetadataOptions"]["HttpTokens"] == "required"
+
+
+def test_every_node_sees_the_shared_storage_of_this_region(cluster: dict[str, Any]) -> None:
+    (mount,) = [one for one in cluster["setup_commands"] if "/shared" in one]
+    assert f".efs.{cluster['provider']['region']}.amazonaws.com:/ /shared" in mount
+    assert mount.startswith("mountpoint -q /shared ||")  # setup runs again on a known node
+
+
+def test_the_token_reaches_the_nodes_as_a_file_and_the_dashboard_stays_inside(
+    cluster: dict[str, Any],
+) -> None:
+    assert cluster["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    (start,) = [one for one in cluster["head_start_ray_commands"] if "ray start" in one]
+    assert "--dashboard-host=127.0.0.1" in start
+    exports = [one for one in cluster["setup_commands"] if "RAY_AUTH_MODE=token" in one]
+    assert len(exports) == 1
+
+
+@pytest.mark.parametrize(
+    "key", ["setup_commands", "head_start_ray_commands", "worker_start_ray_commands"]
+)
+def test_the_commands_are_shell(cluster: dict[str, Any], key: str) -> None:
+    for command in cluster[key]:
+        done = subprocess.run(
+            ["bash", "-n", "-c", command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"

@@ -1,0 +1,1 @@
+"""Its fixtures of package scope end with this folder's tests."""
