@@ -15,8 +15,15 @@ from rich.table import Table
 from truelead.errors import TrueLeadError
 
 FIELDS = ("name", "value", "unit", "goal", "holds", "peer", "interval", "command")
-SECTIONS = {"data": ["signal_reading"], "spine": ["shared_prefix"]}
-LONG_SECTIONS = {"spine": ["real_ecgs", "official_noise"], "causal": ["strategies", "reliance"]}
+SECTIONS = {
+    "data": ["signal_reading", "ingest", "resampling", "packing"],
+    "spine": ["shared_prefix"],
+}
+LONG_SECTIONS = {
+    "data": ["delineation", "ingest_endurance", "feed"],
+    "spine": ["real_ecgs", "official_noise"],
+    "causal": ["strategies", "reliance"],
+}
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from truelead import chain
@@ -22,8 +22,11 @@ def recipe(output: Path, **data: object) -> Recipe:
 
 def test_records_and_shards_at_urls(generated_set: Path, tmp_path: Path) -> None:
     """Set and shards behind a filesystem of fsspec; first some records, then all of them."""
-    shutil.copytree(generated_set, tmp_path / "bucket" / "set")
     bucket = f"dir::file://{tmp_path}/bucket"
+    # Through the filesystem itself, which knows where below its folder the path lies.
+    filesystem, place = fsspec.core.url_to_fs(f"{bucket}/set")
+    filesystem.makedirs(place.rsplit("/", 1)[0], exist_ok=True)
+    filesystem.put(str(generated_set), place, recursive=True)
     remote = {"root": f"{bucket}/set", "shards_url": f"{bucket}/shards"}
     first = chain.ingest(recipe(tmp_path / "run", **remote, limit=20))
     assert (first.accepted, len(first.parts)) == (20, 1)

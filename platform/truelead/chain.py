@@ -16,6 +16,7 @@ from truelead.errors import ConfigError
 
 if TYPE_CHECKING:
     from truelead.data.manifest import Manifest
+    from truelead.data.measurements import MeasurementSummary
     from truelead.study.results import StudyResult
     from truelead.sweep.results import SweepResult
 
@@ -30,14 +31,19 @@ class StageTime:
     seconds: float
 
 
-def records_root(recipe: Recipe) -> Path:
+def records_root(recipe: Recipe) -> Path | str:
     """Folder of the set's records: the configured one, or the run's own generated set.
+
+    Returns:
+        a path, or the URL that the recipe names.
 
     Raises:
         ConfigError: the configured folder does not exist.
     """
     if recipe.data.root is None:
         return recipe.output / "records"
+    if isinstance(recipe.data.root, str):
+        return recipe.data.root
     if not recipe.data.root.is_dir():
         raise ConfigError(
             f"data.root: expected a folder with the records of {recipe.data.source}, "
@@ -56,9 +62,11 @@ def save_recipe(recipe: Recipe) -> Path:
     return path
 
 
-def generate(recipe: Recipe) -> Path:
+def generate(recipe: Recipe) -> Path | str:
     """Write the generated set where the recipe names no real one; otherwise do nothing."""
     root = records_root(recipe)
+    if isinstance(root, str):
+        return root
     if recipe.data.root is None and recipe.planted is not None:
         from truelead.data.planted_set import write_planted_set
         from truelead.debias.planted import draw_set
@@ -71,18 +79,45 @@ def generate(recipe: Recipe) -> Path:
     return root
 
 
-def ingest(recipe: Recipe) -> Manifest:
-    """Records to Parquet shards; bad records are set aside in shards/rejected.parquet."""
+def ingest(recipe: Recipe, *, append: bool = False) -> Manifest:
+    """Records to Parquet shards; bad records are set aside in shards/rejected.parquet.
+
+    Args:
+        recipe: the run.
+        append: add what the shards do not hold yet as a further part.
+    """
     from truelead.data.ingest import ingest as ingest_records
+    from truelead.data.local_copy import local_copy
+    from truelead.data.remote_records import listing_folder
     from truelead.data.sources import SOURCES
 
     if recipe.data.source not in SOURCES:
         raise ConfigError(
             f"data.source: expected one of {', '.join(SOURCES)}, found {recipe.data.source!r}"
         )
-    root = records_root(recipe)
-    records = SOURCES[recipe.data.source].load_records(root, recipe.data)
-    return ingest_records(records, root, recipe.output / "shards", recipe.data)
+    root, shards = records_root(recipe), recipe.output / "shards"
+    with listing_folder(root) as tables:
+        records = SOURCES[recipe.data.source].load_records(tables, recipe.data)
+    manifest = ingest_records(
+        records, root, recipe.data.shards_url or shards, recipe.data, append=append
+    )
+    if recipe.data.shards_url is not None:
+        local_copy(recipe.data.shards_url, shards)
+    return manifest
+
+
+def migrate(shards: str) -> Manifest:
+    """Bring a folder of shards to this program's schema version, in place."""
+    from truelead.data.migration import migrate as migrate_shards
+
+    return migrate_shards(shards)
+
+
+def measure(recipe: Recipe) -> MeasurementSummary:
+    """Intervals of every stored ECG, in a table beside the shards."""
+    from truelead.data.measurements import measure as measure_shards
+
+    return measure_shards(recipe.output / "shards")
 
 
 def pretrain_encoder(recipe: Recipe) -> Path:
@@ -129,6 +164,8 @@ def sweep(recipe: Recipe, space_file: Path) -> SweepResult:
     start_session()
     generate(recipe)
     ingest(recipe)
+    if recipe.questions.measurements:
+        measure(recipe)
     pretrain_encoder(recipe)
     return run_sweep(recipe, space)
 
@@ -149,6 +186,8 @@ def study(study_file: Path, overrides: Sequence[str] = ()) -> StudyResult:
     def prepare(recipe: Recipe) -> None:
         generate(recipe)
         ingest(recipe)
+        if recipe.questions.measurements:
+            measure(recipe)
         pretrain_encoder(recipe)
 
     return run_study(make_plan(load_study(study_file), overrides), prepare)
@@ -217,6 +256,8 @@ def run(
                     (f"{label}{arm.name}: {name}", partial(stage, one, arm.name)),
                 )
     steps.append(("evaluate", lambda: evaluate_seeds(recipe, others)))
+    if recipe.questions.measurements:
+        steps.insert(2, ("measure", lambda: measure(recipe)))
     if recipe.data.root is not None:
         steps.pop(0)
     times = []

@@ -11,6 +11,10 @@ import typer
 from rich.console import Console
 
 from truelead import __version__
+from truelead.cli_cluster import attach, jobs, submit
+from truelead.cli_ecg import add_commands
+from truelead.cli_fetch import fetch
+from truelead.cli_predict import add_command as add_predict
 from truelead.config import Recipe, load_recipe
 from truelead.errors import TrueLeadError
 
@@ -56,15 +60,56 @@ def generate(recipe: RecipeFile = TINY, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def ingest(recipe: RecipeFile = TINY, overrides: Overrides = None) -> None:
+def ingest(
+    recipe: RecipeFile = TINY,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add what the shards do not hold yet.")
+    ] = False,
+    overrides: Overrides = None,
+) -> None:
     """Read the set's records into Parquet shards; bad records are set aside with their reason."""
     from truelead import chain
 
-    manifest = chain.ingest(_recipe(recipe, overrides))
+    manifest = chain.ingest(_recipe(recipe, overrides), append=append)
     console.print(f"stored {manifest.accepted} ECGs, set aside {manifest.rejected}")
     for reason, count in sorted(manifest.rejected_by_reason.items()):
         console.print(f"  {count} x {reason}")
+    for number, part in enumerate(manifest.parts[1:], start=1):
+        console.print(
+            f"  part {number}: {part.accepted} of {', '.join(part.sources)}, digest {part.digest}"
+        )
+    if manifest.duplicates.records:
+        console.print(
+            f"  {manifest.duplicates.records} ECGs share their source files with another, "
+            f"{manifest.duplicates.across_splits} sources across splits: see duplicates.parquet"
+        )
     console.print(f"data digest {manifest.digest}")
+
+
+@app.command()
+def migrate(
+    shards: Annotated[str, typer.Argument(help="Folder of shards, a path or a URL of fsspec.")],
+) -> None:
+    """Bring shards that an earlier version wrote to this one, in place."""
+    from truelead import chain
+
+    manifest = chain.migrate(shards)
+    console.print(
+        f"{shards}: {manifest.accepted} ECGs in {len(manifest.shards)} shards of version "
+        f"{manifest.schema_version}, data digest {manifest.digest}"
+    )
+
+
+@app.command()
+def measure(recipe: RecipeFile = TINY, overrides: Overrides = None) -> None:
+    """Intervals of every stored ECG, for questions about them (questions.measurements)."""
+    from truelead import chain
+
+    found = chain.measure(_recipe(recipe, overrides))
+    console.print(f"{found.records} ECGs, {found.shards_measured} shards measured now")
+    for title, counts in (("measured", found.measured), ("flag", found.flags)):
+        for name, count in counts.items():
+            console.print(f"  {title}: {name}: {count}")
 
 
 @app.command("pretrain-encoder")
@@ -158,17 +203,17 @@ def serve(
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")],
-    records: Annotated[list[Path], typer.Argument(help="One or two WFDB records.")],
+    records: Annotated[list[Path], typer.Argument(help="One or two ECG files.")],
     url: str = "http://127.0.0.1:8000",
     option: Annotated[list[str] | None, typer.Option(help="A possible answer; repeatable.")] = None,
 ) -> None:
     """Ask a running service about one ECG, or two to compare."""
     from truelead.service.client import ask as ask_service
-    from truelead.signal import read_record
+    from truelead.signal.formats.reading import read_ecg
 
     answer = ask_service(
         url,
-        [read_record(record) for record in records],
+        [read_ecg(record) for record in records],
         question,
         options=option,
         token=os.environ.get("TRUELEAD_TOKEN"),
@@ -176,6 +221,7 @@ def ask(
     console.print(answer.answer)
     for name, probability in answer.option_probabilities.items():
         console.print(f"  {name}: {probability:.3f}")
+    console.print(f"reliance on the ECG: {answer.reliance.verdict}")
     console.print(f"[dim]{answer.notice}")
 
 
@@ -206,48 +252,11 @@ def study(
     print_result(chain.study(study_file, overrides or ()))
 
 
-@app.command()
-def plot(
-    records: Annotated[list[Path], typer.Argument(help="One or two WFDB records.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.svg or FILE.png")] = Path(
-        "ecg.svg"
-    ),
-    title: str = "",
-) -> None:
-    """Draw one ECG on the paper grid, or two one above the other."""
-    from truelead.errors import ConfigError
-    from truelead.signal import draw_png, draw_svg, read_record
-
-    if output.suffix not in {".svg", ".png"} or len(records) > 2:
-        raise ConfigError("plot: expected one or two records and an output FILE.svg or FILE.png")
-    ecgs = [read_record(record) for record in records]
-    if output.suffix == ".svg":
-        output.write_text(draw_svg(ecgs, title=title), encoding="utf-8")
-    else:
-        output.write_bytes(draw_png(ecgs, title=title))
-    console.print(f"drawn: {output}")
-
-
-@app.command()
-def inspect(record: Annotated[Path, typer.Argument(help="A WFDB record.")]) -> None:
-    """Show what a record holds: leads, rate, length, what is missing. No patient data."""
-    import numpy as np
-
-    from truelead.signal import read_record
-    from truelead.types import LEADS
-
-    ecg = read_record(record)
-    console.print(f"{ecg.sampling_rate:g} Hz, {ecg.duration_seconds:g} s, millivolts")
-    for name, lead_T in zip(LEADS, ecg.signal_LT, strict=True):
-        known_T = lead_T[np.isfinite(lead_T)]
-        if known_T.size == 0:
-            console.print(f"  {name:>4}  not recorded")
-            continue
-        missing = lead_T.size - known_T.size
-        console.print(
-            f"  {name:>4}  {known_T.min():+.2f} to {known_T.max():+.2f} mV"
-            + (f", {missing} samples missing" if missing else "")
-        )
+add_commands(app)
+app.command()(fetch)
+add_predict(app)
+for cluster_command in (submit, attach, jobs):
+    app.command()(cluster_command)
 
 
 @app.callback(invoke_without_command=True)

@@ -18,6 +18,7 @@ LEVELS: dict[str, int] = {
     "types": 1,
     "config": 1,
     "job": 2,
+    "cluster": 2,
     "signal": 2,
     "questions": 3,
     "data": 3,
@@ -28,9 +29,14 @@ LEVELS: dict[str, int] = {
     "service": 6,
     "sweep": 7,
     "study": 7,
+    "predict": 7,
     "chain": 8,
     "demo": 9,
-    "cli": 10,
+    "cli_cluster": 10,
+    "cli_ecg": 10,
+    "cli_fetch": 10,
+    "cli_predict": 11,
+    "cli": 12,
 }
 WITHOUT_TORCH = ("signal", "questions", "types", "errors", "config")
 MAXIMUM_LINES = 400

@@ -67,3 +67,24 @@ def test_a_batch() -> None:
 def test_scales_must_be_twelve() -> None:
     with pytest.raises(AssertionError):
         EcgFeatureExtractor(scales=(1.0,) * 8)
+
+
+def test_many_at_once_are_standardised_as_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    signal_NLT = rng.normal(0.4, 1.0, (4, 12, 1000)).astype(np.float32)
+    signal_NLT[1, 3] = np.nan
+    signal_NLT[2, 5, 100:400] = np.nan
+    signal_NLT[3, 0, 7] = 30.0
+    extractor = EcgFeatureExtractor()
+    expected = [extractor.standardise(Ecg(x, 100.0)) for x in signal_NLT]
+    recorded = np.isfinite(signal_NLT)
+    wide = np.where(recorded, signal_NLT, 0.0).astype(np.float64)
+    mean = wide.sum(axis=2) / np.maximum(recorded.sum(axis=2), 1)
+    scaled = (wide - mean[..., None]) / np.array(LEAD_SCALES_MILLIVOLTS)[:, None]
+    formula = np.where(recorded, np.clip(scaled, -extractor.limit, extractor.limit), 0.0)
+    np.testing.assert_allclose(np.stack(expected), formula, rtol=1e-4, atol=1e-4)
+    before = signal_NLT.copy()
+    assert np.array_equal(extractor.standardise_all(signal_NLT.copy(), 100.0), np.stack(expected))
+    assert np.array_equal(signal_NLT, before, equal_nan=True)
+    slower = extractor.standardise_all(signal_NLT[:1, :, :500].copy(), 50.0)
+    assert np.array_equal(slower[0], extractor.standardise(Ecg(signal_NLT[0, :, :500], 50.0)))

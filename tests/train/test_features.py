@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from truelead.config import EncoderConfig
+from truelead.config import DataConfig, EncoderConfig
+from truelead.data.store import ShardStore
 from truelead.errors import DataError
-from truelead.model.encoder import build_encoder
+from truelead.model.encoder import build_encoder, load_encoder
 from truelead.train.features import (
     FEATURES,
     IDS,
     MANIFEST,
     FeatureCache,
     cache_digest,
+    damaged_file,
+    ensure_features,
     write_cache,
 )
+from truelead.train.readers import SignalReader
 
 IDS_OF_TEST = ["a", "b", "c", "d"]
 
@@ -84,3 +89,88 @@ def test_digest_follows_weights_and_shards(tmp_path: Path) -> None:
     assert first != cache_digest(tmp_path, "shards")
     with pytest.raises(DataError, match="encoder folder"):
         cache_digest(tmp_path / "none", "shards")
+
+
+@pytest.fixture
+def inputs(ray_cluster: Any, generated_set: Path, tmp_path: Path) -> tuple[Path, Path, DataConfig]:
+    """Folders of an encoder and of shards, and how the ECGs are stored."""
+    from truelead.data.ingest import ingest
+    from truelead.data.sources import SOURCES
+
+    data = DataConfig(root=generated_set, limit=12, records_per_shard=8)
+    records = SOURCES["ptbxl"].load_records(generated_set, data)
+    ingest(records, generated_set, tmp_path / "shards", data, progress=False)
+    build_encoder(EncoderConfig(options={"width": 16}), samples=1000).save(tmp_path / "encoder")
+    return tmp_path / "encoder", tmp_path / "shards", data
+
+
+@pytest.mark.ray
+def test_a_cache_is_built_once_and_anew_for_other_content(
+    inputs: tuple[Path, Path, DataConfig], tmp_path: Path, generated_set: Path
+) -> None:
+    from truelead.data.ingest import ingest
+    from truelead.data.sources import SOURCES
+
+    encoder_folder, shards, data = inputs
+    folder = tmp_path / "features"
+
+    def ensured(place: Path = shards) -> tuple[FeatureCache, int]:
+        cache = ensure_features(encoder_folder, place, folder, data)
+        return cache, (folder / FEATURES).stat().st_ino
+
+    first, file = ensured()
+    store = ShardStore(shards)
+    names = store.ids()
+    with torch.no_grad():
+        encoder = load_encoder(encoder_folder)
+        ecg_NLT = SignalReader(shards, store.digest, 100.0, 10.0)(names)
+        expected = encoder(torch.from_numpy(ecg_NLT)).numpy()
+    np.testing.assert_allclose(first[names], expected, rtol=2e-3, atol=2e-3)
+    assert ensured()[1] == file
+
+    with torch.no_grad():
+        next(encoder.parameters()).mul_(1.5)
+    encoder.save(encoder_folder)
+    second, other_file = ensured()
+    assert second.digest != first.digest
+    assert other_file != file
+    assert np.abs(second[names] - first[names]).max() > 0.01
+
+    fewer = data.model_copy(update={"limit": 10})
+    records = SOURCES["ptbxl"].load_records(generated_set, fewer)
+    ingest(records, generated_set, tmp_path / "other", fewer, progress=False)
+    third, _ = ensured(tmp_path / "other")
+    assert third.digest != second.digest
+    assert len(third) == 10
+
+
+@pytest.mark.ray
+def test_a_killed_build_and_damaged_files_are_made_anew(
+    inputs: tuple[Path, Path, DataConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder_folder, shards, data = inputs
+    folder = tmp_path / "features"
+
+    def stopped(*_: object) -> Any:
+        yield [ShardStore(shards).ids()[0]], np.zeros((1, 63, 64), dtype=np.float16)
+        raise KeyboardInterrupt
+
+    whole = ensure_features(encoder_folder, shards, folder, data)
+    names = ShardStore(shards).ids()
+    expected = whole[names].copy()
+    (folder / MANIFEST).unlink()  # as the start of a build does
+    with pytest.raises(KeyboardInterrupt):
+        write_cache(folder, names, stopped(), whole.digest)
+    with pytest.raises(DataError, match="finished feature cache"):
+        FeatureCache(folder)
+    assert np.array_equal(ensure_features(encoder_folder, shards, folder, data)[names], expected)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([FEATURES, IDS, MANIFEST])
+
+    for name, damage in ((FEATURES, b"\x07"), (IDS, b"Z")):
+        raw = (folder / name).read_bytes()
+        (folder / name).write_bytes(raw[:-9] + damage + raw[-8:])
+        assert damaged_file(folder) == name
+        found = ensure_features(encoder_folder, shards, folder, data)
+        assert np.array_equal(found[names], expected)
+        assert damaged_file(folder) is None
+        assert f"{name} is damaged" in capsys.readouterr().err

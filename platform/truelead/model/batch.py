@@ -2,7 +2,7 @@
 
 Shape suffixes: G groups, B question rows, N ECGs in the batch, L leads (12), T samples, P patches
 (features) or tokens of the prefix (prefix_*), D encoder width, S tokens of a question row, E ECG
-slots (2).
+slots (2), C packed sequences, W tokens of a packed sequence, A answer tokens.
 """
 
 from __future__ import annotations
@@ -18,6 +18,45 @@ IGNORED_LABEL = -100
 
 ECG_SLOTS = 2
 """ECGs that a question may be about, at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PackedLayout:
+    """Where the tokens of a batch stand in packed sequences; made by `packing.pack`.
+
+    Attributes:
+        source_CW: long, place of the token among all prefix tokens [G x P] followed by all row
+            tokens [B x S]; 0 on padding.
+        position_CW: long, the position that the language model is told; it goes on behind the
+            prefix for every question.
+        segment_CW: long, which copy of a prefix the token belongs to; -1 on padding.
+        question_CW: long, 1 + the question row of the token; 0 on a prefix and on padding.
+        answer_at_A: long, flat place [C x W] of the token that predicts an answer token.
+        target_A: long, id of that answer token.
+        answer_row_A: long, its question row.
+    """
+
+    source_CW: Tensor
+    position_CW: Tensor
+    segment_CW: Tensor
+    question_CW: Tensor
+    answer_at_A: Tensor
+    target_A: Tensor
+    answer_row_A: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are no padding."""
+        return int((self.segment_CW >= 0).sum())
+
+    def to(self, device: torch.device | str) -> PackedLayout:
+        """The layout with its tensors on `device`."""
+        return PackedLayout(
+            **{
+                field.name: getattr(self, field.name).to(device, non_blocking=True)
+                for field in dataclasses.fields(self)
+            }
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +79,7 @@ class Batch:
         told_stratum_B: long, severity stratum that a strata slot reads, -1 where none is told.
         weight_B: float32, weight of the row's loss.
         uid_B: names the row: question, wording and ECGs.
+        layout: packed sequences of these rows; None: their prefix is read into a cache.
     """
 
     ecg_index_GE: Tensor
@@ -55,6 +95,7 @@ class Batch:
     uid_B: list[str]
     ecg_NLT: Tensor | None = None
     features_NPD: Tensor | None = None
+    layout: PackedLayout | None = None
 
     def __post_init__(self) -> None:
         assert (self.ecg_NLT is None) != (self.features_NPD is None), "exactly one of the two"
@@ -72,7 +113,8 @@ class Batch:
     def take_rows(self, row_R: Tensor, *, told_stratum_B: Tensor | None = None) -> Batch:
         """The rows named by `row_R` (long), any number of times each, told these or their strata.
 
-        The groups stay: however often a row is taken, its ECGs are read once.
+        The groups stay: however often a row is taken, its ECGs are read once. A layout, which
+        was that of the old rows, does not.
         """
         names = ("group_B", "input_ids_BS", "mask_BS", "labels_BS", "stratum_B", "weight_B")
         taken: dict[str, Any] = {name: getattr(self, name)[row_R] for name in names}
@@ -83,6 +125,7 @@ class Batch:
                 self.told_stratum_B[row_R] if told_stratum_B is None else told_stratum_B
             ),
             uid_B=[self.uid_B[row] for row in row_R.tolist()],
+            layout=None,
         )
 
     def to(self, device: torch.device | str) -> Batch:
@@ -92,7 +135,7 @@ class Batch:
             for field in dataclasses.fields(self)
             if isinstance(value := getattr(self, field.name), Tensor)
         }
-        return dataclasses.replace(self, **moved)
+        return dataclasses.replace(self, **moved, layout=self.layout and self.layout.to(device))
 
 
 class AnswerLoss(NamedTuple):

@@ -75,14 +75,40 @@ class EcgFeatureExtractor(FeatureExtractionMixin):
             ecg = resample(ecg, self.sampling_rate)
         if ecg.signal_LT.shape[1] != self.samples:
             ecg = fit_duration(ecg, self.seconds)
-        recorded_LT = np.isfinite(ecg.signal_LT)
-        signal_LT = np.where(recorded_LT, ecg.signal_LT, 0.0)
-        count_L = np.maximum(recorded_LT.sum(axis=1), 1)
-        mean_L = signal_LT.sum(axis=1) / count_L
+        signal_LT = ecg.signal_LT.astype(np.float32)
+        self._standardise_in_place(signal_LT)
+        return signal_LT
+
+    def standardise_all(
+        self, signal_NLT: NDArray[np.float32], sampling_rate: float
+    ) -> NDArray[np.float32]:
+        """What `standardise` gives for each ECG, bit for bit; `signal_NLT` may be overwritten.
+
+        Args:
+            signal_NLT: mV, NaN where missing, leads in canonical order.
+            sampling_rate: of all of them, in Hz.
+        """
+        if sampling_rate != self.sampling_rate or signal_NLT.shape[2] != self.samples:
+            return np.stack([self.standardise(Ecg(x, sampling_rate)) for x in signal_NLT])
+        # One ECG at a time stays in the processor's cache.
+        for signal_LT in signal_NLT:
+            self._standardise_in_place(signal_LT)
+        return signal_NLT
+
+    def _standardise_in_place(self, signal_LT: NDArray[np.float32]) -> None:
         scale_L = np.asarray(self.scales, dtype=np.float32)
-        standardised_LT = (signal_LT - mean_L[:, None]) / scale_L[:, None]
-        standardised_LT[~recorded_LT] = 0.0
-        return np.clip(standardised_LT, -self.limit, self.limit).astype(np.float32)
+        mean_L = signal_LT.sum(axis=1) / np.float32(signal_LT.shape[1])
+        missing_LT = None
+        if not np.isfinite(mean_L).all():
+            missing_LT = ~np.isfinite(signal_LT)
+            signal_LT[missing_LT] = 0.0
+            count_L = np.maximum((~missing_LT).sum(axis=1), 1).astype(np.float32)
+            mean_L = signal_LT.sum(axis=1) / count_L
+        signal_LT -= mean_L[:, None]
+        signal_LT /= scale_L[:, None]
+        if missing_LT is not None:
+            signal_LT[missing_LT] = 0.0
+        np.clip(signal_LT, -self.limit, self.limit, out=signal_LT)
 
     def __call__(self, ecgs: Sequence[Ecg], return_tensors: str | None = "pt") -> BatchFeature:
         """ecg_NLT of the ECGs, in the form that the hub's processors return."""

@@ -151,15 +151,27 @@ def read_questions(model: TrueLeadForConditionalGeneration, batch: Batch) -> Con
     """
     prefix_GPH = prefix_embeddings(model, batch)
     before = _read_prefixes(model, batch, prefix_GPH).repeat(batch.group_B)
-    embeds_BSH = model.get_input_embeddings()(batch.input_ids_BS)
+    embeds_BSH = question_embeddings(model, batch, prefix_GPH)
+    return _read(
+        model, before.cache, before.mask, before.length_B, batch.mask_BS, inputs_embeds=embeds_BSH
+    )
+
+
+def question_embeddings(
+    model: TrueLeadForConditionalGeneration, batch: Batch, prefix_GPH: Tensor
+) -> Tensor:
+    """embeds_BSH of the question rows, a severity slot filled from their group's prefix.
+
+    Raises:
+        SpliceError: a row lacks the severity slot that the model has.
+    """
+    embeds_BSH: Tensor = model.get_input_embeddings()(batch.input_ids_BS)
     if model.severity_slot is not None:
         ecg_GH = masked_mean(prefix_GPH, batch.prefix_ids_GP == model.config.ecg_token_id)
         embeds_BSH = model.severity_slot(
             embeds_BSH, batch.input_ids_BS, batch.told_stratum_B, ecg_GH[batch.group_B]
         )
-    return _read(
-        model, before.cache, before.mask, before.length_B, batch.mask_BS, inputs_embeds=embeds_BSH
-    )
+    return embeds_BSH
 
 
 def answer_loss(model: TrueLeadForConditionalGeneration, batch: Batch) -> AnswerLoss:

@@ -19,6 +19,7 @@ from truelead.model.configuration import TrueLeadConfig
 from truelead.model.encoder import Encoder, make_encoder
 from truelead.model.grouped import answer_loss
 from truelead.model.language_model import merged_state
+from truelead.model.packed import packed_answer_loss
 from truelead.model.projector import make_projector
 from truelead.model.severity_slot import (
     NOT_TOLD,
@@ -126,14 +127,15 @@ class TrueLeadForConditionalGeneration(PreTrainedModel, GenerationMixin):
             labels: long [B, S], -100 where no loss is wanted; shifted inside.
             told_stratum_B: long, severity stratum that a strata slot reads; -1, as without it,
                 where none is told.
-            batch: groups of questions (`grouped.answer_loss`); nothing else is read then.
+            batch: groups of questions (`grouped.answer_loss`, or `packed.packed_answer_loss` where
+                it has a layout); nothing else is read then.
 
         Raises:
             SpliceError: placeholders and ECGs disagree; a sequence lacks the severity slot that
                 the model has.
         """
         if batch is not None:
-            return answer_loss(self, batch)
+            return (answer_loss if batch.layout is None else packed_answer_loss)(self, batch)
         if inputs_embeds is None:
             assert input_ids is not None, "input_ids or inputs_embeds is needed"
             inputs_embeds = self.get_input_embeddings()(input_ids)

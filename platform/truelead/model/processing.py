@@ -19,7 +19,7 @@ from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 from truelead.errors import SpliceError
 from truelead.model.batch import ECG_SLOTS, IGNORED_LABEL, Batch
 from truelead.model.feature_extraction import EcgFeatureExtractor
-from truelead.model.prompt import PromptWriter
+from truelead.model.prompt import PromptWriter, Row
 from truelead.model.severity_slot import NOT_TOLD
 from truelead.types import Ecg, Question
 
@@ -117,39 +117,38 @@ class TrueLeadProcessor(ProcessorMixin):
         used = sorted({index for group in groups for index in group.ecgs}) or [0]
         place = {index: at for at, index in enumerate(used)}
         prefixes: list[tuple[int, ...]] = []
-        rows: list[tuple[int, ...]] = []
-        answer_lengths: list[int] = []
-        group_of_row: list[int] = []
+        rows: list[Row] = []
         weights: list[float] = []
         told_strata: list[int] = []
+        prompts = self.prompts
         ecg_index_GE = torch.full((len(groups), ECG_SLOTS), -1)
         for index, group in enumerate(groups):
             for slot, ecg in enumerate(group.ecgs):
                 ecg_index_GE[index, slot] = place[ecg]
-            parts = self.prompts.parts(len(group.ecgs))
-            prefixes.append(parts.prefix)
+            prefixes.append(prompts.parts(len(group.ecgs)).prefix)
             assert len(group.weights) in (0, len(group.questions)), "one weight a question"
             weights.extend(group.weights or (1.0,) * len(group.questions))
             assert len(group.told_strata) in (0, len(group.questions)), "one stratum a question"
             told_strata.extend(group.told_strata or (NOT_TOLD,) * len(group.questions))
-            for question in group.questions:
-                answer = self.prompts.answer(question.answer_text) if group.with_answers else ()
-                rows.append((*self.prompts.question(question.text), *parts.suffix, *answer))
-                answer_lengths.append(len(answer))
-                group_of_row.append(index)
+            count = len(group.ecgs)
+            rows += [
+                prompts.row(question, count, group.with_answers) for question in group.questions
+            ]
         questions = [question for group in groups for question in group.questions]
         prefix_ids_GP, prefix_mask_GP = self.pad(prefixes)
-        input_ids_BS, mask_BS = self.pad(rows)
+        input_ids_BS, mask_BS, labels_BS = self._padded_rows(rows)
         return Batch(
-            ecg_NLT=None if ecgs is None else self._ecg_tensor([ecgs[index] for index in used]),
-            features_NPD=None if features is None else torch.from_numpy(np.array(features[used])),
+            ecg_NLT=None if ecgs is None else self._ecg_tensor(ecgs, used),
+            features_NPD=None if features is None else torch.from_numpy(np.asarray(features[used])),
             ecg_index_GE=ecg_index_GE,
             prefix_ids_GP=prefix_ids_GP,
             prefix_mask_GP=prefix_mask_GP,
-            group_B=torch.tensor(group_of_row),
+            group_B=torch.arange(len(groups)).repeat_interleave(
+                torch.tensor([len(group.questions) for group in groups])
+            ),
             input_ids_BS=input_ids_BS,
             mask_BS=mask_BS,
-            labels_BS=_labels(input_ids_BS, rows, answer_lengths),
+            labels_BS=labels_BS,
             stratum_B=torch.tensor([question.severity for question in questions]),
             told_stratum_B=torch.tensor(told_strata),
             weight_B=torch.tensor(weights, dtype=torch.float32),
@@ -199,7 +198,7 @@ class TrueLeadProcessor(ProcessorMixin):
             "ecg_index_BE": ecg_index_BE,
         }
         if flat:
-            data["ecg_NLT"] = self._ecg_tensor(flat)
+            data["ecg_NLT"] = self._ecg_tensor(flat, range(len(flat)))
         if answers is not None:
             data["labels"] = labels
         return BatchFeature(data)
@@ -214,8 +213,28 @@ class TrueLeadProcessor(ProcessorMixin):
             mask[index, : len(row)] = True
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
-    def _ecg_tensor(self, ecgs: Sequence[Ecg | NDArray[np.float32]]) -> Tensor:
-        ready = [self.standardise(ecg) if isinstance(ecg, Ecg) else ecg for ecg in ecgs]
+    def _padded_rows(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
+        """ids (long), mask (bool) and labels (long) of rows, padded on the right."""
+        length_B = np.array([len(row.ids) for row in rows])
+        answer_B = np.array([row.answer_tokens for row in rows])
+        place_S = np.arange(length_B.max())
+        mask_BS = place_S < length_B[:, None]
+        ids_BS = np.full(mask_BS.shape, int(self.tokenizer.pad_token_id), dtype=np.int64)
+        # Boolean places go row by row, as the rows stand behind one another.
+        ids_BS[mask_BS] = np.concatenate([row.ids for row in rows])
+        is_answer_BS = mask_BS & (place_S >= (length_B - answer_B)[:, None])
+        labels_BS = np.where(is_answer_BS, ids_BS, IGNORED_LABEL)
+        return torch.from_numpy(ids_BS), torch.from_numpy(mask_BS), torch.from_numpy(labels_BS)
+
+    def _ecg_tensor(self, ecgs: Sequence[Ecg] | NDArray[np.float32], used: Sequence[int]) -> Tensor:
+        if isinstance(ecgs, np.ndarray):
+            if len(used) == len(ecgs) and ecgs.dtype == np.float32 and ecgs.flags.writeable:
+                return torch.from_numpy(ecgs)
+            return torch.from_numpy(ecgs[np.asarray(used)].astype(np.float32, copy=False))
+        ready = [
+            self.standardise(ecg) if isinstance(ecg, Ecg) else ecg
+            for ecg in (ecgs[index] for index in used)
+        ]
         return torch.from_numpy(np.stack(ready).astype(np.float32, copy=False))
 
 

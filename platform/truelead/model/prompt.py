@@ -7,13 +7,16 @@ the question. All before the mark, with the ECG placeholders, is the shared pref
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from truelead.errors import ModelError
 from truelead.model.severity_slot import SEVERITY_SLOTS
 from truelead.model.tokenizer import ECG_END, ECG_PLACEHOLDER, ECG_START
+from truelead.types import Question
 
 _MARK = "QUESTIONSTANDSHERE"
 
@@ -29,6 +32,18 @@ class PromptParts:
 
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
+
+
+class Row(NamedTuple):
+    """Token ids of a question, all that stands behind it, and perhaps its answer.
+
+    Attributes:
+        ids: int64 (S,); shared, never to be written to.
+        answer_tokens: how many of them, at the end, are the answer's.
+    """
+
+    ids: NDArray[np.int64]
+    answer_tokens: int
 
 
 class PromptWriter:
@@ -56,6 +71,7 @@ class PromptWriter:
         self._after: tuple[int, ...] = tuple(self.tokenizer.convert_tokens_to_ids(list(after)))
         self._parts: dict[int, PromptParts] = {}
         self._texts: dict[tuple[str, bool], tuple[int, ...]] = {}
+        self._rows: dict[tuple[str, tuple[str, ...], int, bool], Row] = {}
 
     def parts(self, ecgs: int) -> PromptParts:
         """The tokens around a question about `ecgs` ECGs.
@@ -85,6 +101,19 @@ class PromptWriter:
     def answer(self, text: str) -> tuple[int, ...]:
         """Token ids of an answer and the end of the sequence."""
         return self._remembered(text, True)
+
+    def row(self, question: Question, ecgs: int, with_answer: bool) -> Row:
+        """The row of a question about `ecgs` ECGs, behind their prefix."""
+        key = (question.text, question.answers, ecgs, with_answer)
+        row = self._rows.get(key)
+        if row is None:
+            answer = self.answer(question.answer_text) if with_answer else ()
+            ids = (*self.question(question.text), *self.parts(ecgs).suffix, *answer)
+            row = Row(np.array(ids, dtype=np.int64), len(answer))
+            if len(self._rows) >= self.CACHE_SIZE:
+                self._rows.clear()
+            self._rows[key] = row
+        return row
 
     def _remembered(self, text: str, is_answer: bool) -> tuple[int, ...]:
         key = (text, is_answer)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from truelead.config import Recipe
@@ -20,19 +21,18 @@ from truelead.data.store import ShardStore
 from truelead.model.encoder import build_encoder
 from truelead.model.encoder.pretraining import EncoderPretrainingModel
 from truelead.train.augmentation import Augmentation
-from truelead.train.checkpoint import Checkpoints
 from truelead.train.encoder_metrics import label_metrics
 from truelead.train.encoder_targets import Targets
 from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.feed import stream
+from truelead.train.in_process import stage_checkpoints
 from truelead.train.launch import reporting_errors
 from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
 from truelead.train.metrics import MetricsWriter
 from truelead.train.optimizer import Optimization
 from truelead.train.plan import Plan, PlannedStep, Position
 from truelead.train.readers import SignalReader
-from truelead.train.stage import CHECKPOINTS
 
 ENCODER_METRICS = "metrics.json"
 _EVALUATION_BATCH = 128
@@ -80,6 +80,7 @@ class EncoderTask:
         self._steps = steps
         self._rank = rank
         self._workers = workers
+        self._in_process = recipe.train.in_process
         self._plan: Plan[str, bool] = Plan(
             list(targets.row),
             lambda record_id, epoch: True,
@@ -90,7 +91,14 @@ class EncoderTask:
     def batches(self, step: int, position: dict[str, int] | None) -> Iterator[FeedBatch]:
         """This worker's batches from `step` on."""
         planned = self._plan.steps(Position(**position) if position else Position())
-        arrays = stream(planned, self._mine, self._reader, limit=self._steps - step)
+        arrays = stream(
+            planned,
+            self._mine,
+            self._reader,
+            limit=self._steps - step,
+            storage_order=self._targets.row,
+            in_process=self._in_process,
+        )
         for item, ecg_NLT in arrays:
             rows = [self._targets.row[name] for name in self._mine(item)]
             content = {
@@ -131,10 +139,8 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     config = recipe.encoder_training
     prepare_worker(train.threads_per_worker)
     import ray
-    import ray.train
 
-    context = ray.train.get_context()
-    rank, workers = context.get_world_rank(), context.get_world_size()
+    rank, workers = dist.get_rank(), dist.get_world_size()
     targets: Targets = ray.get(told.targets)
     store = ShardStore(told.shards)
     reader = SignalReader(
@@ -159,7 +165,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             train.log_every,
             recipe.seed,
         ),
-        checkpoints=Checkpoints(told.folder / CHECKPOINTS, told.key),
+        checkpoints=stage_checkpoints(told.folder, told.key, train),
         writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
     )
     trainer.fit()

@@ -1,7 +1,9 @@
 """Features of the frozen encoder, computed once for every stored ECG and memory-mapped after.
 
 `features/` holds features.npy (float16 [N, P, D]), ids.json (record_id of each row) and
-manifest.json, which is written last and names the encoder's weights and the shards it belongs to.
+manifest.json, which is written last, names the encoder's weights and the shards it belongs to, and
+holds the SHA-256 of the two files. A build that was killed leaves no manifest, so the next one
+starts anew; files that no longer match theirs are found before a stage starts, and made anew.
 
 Shape suffixes: N ECGs, L leads (12), T samples, P patches, D encoder width.
 """
@@ -19,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truelead.config import DataConfig
-from truelead.data.durable import file_sha256
+from truelead.data.durable import durable_file, file_sha256, write_durable_text
 from truelead.errors import DataError
 from truelead.train.progress import say
 from truelead.train.stage import digest_of
@@ -132,7 +134,9 @@ def ensure_features(
     store = ShardStore(shards)
     digest = cache_digest(encoder_folder, store.digest)
     if _digest_in(folder) == digest:
-        return FeatureCache(folder)
+        if (damaged := damaged_file(folder)) is None:
+            return FeatureCache(folder)
+        say(f"features: {damaged} is damaged: made anew")
     ids = [record.record_id for record in store.records]
     say(f"features: encoding {len(ids)} ECGs once")
     folder.mkdir(parents=True, exist_ok=True)
@@ -163,24 +167,44 @@ def write_cache(
     row = {name: number for number, name in enumerate(ids)}
     values: NDArray[np.float16] | None = None
     written = 0
-    for names, features_NPD in blocks:
-        if values is None:
-            values = np.lib.format.open_memmap(
-                folder / FEATURES,
-                mode="w+",
-                dtype=np.float16,
-                shape=(len(ids), *features_NPD.shape[1:]),
-            )
-        values[[row[name] for name in names]] = features_NPD
-        written += len(names)
-    if values is None or written != len(ids):
-        raise DataError(f"{folder}: expected features of {len(ids)} ECGs, found {written}")
-    values.flush()  # type: ignore[attr-defined]
-    (folder / IDS).write_text(json.dumps(list(ids)), encoding="utf-8")
-    (folder / MANIFEST).write_text(
-        json.dumps({"digest": digest, "ecgs": len(ids), "shape": list(values.shape)}),
-        encoding="utf-8",
-    )
+    # Beside its place: whoever still reads an earlier cache keeps the file that is mapped.
+    with durable_file(folder / FEATURES) as temporary:
+        for names, features_NPD in blocks:
+            if values is None:
+                values = np.lib.format.open_memmap(
+                    temporary,
+                    mode="w+",
+                    dtype=np.float16,
+                    shape=(len(ids), *features_NPD.shape[1:]),
+                )
+            values[[row[name] for name in names]] = features_NPD
+            written += len(names)
+        if values is None or written != len(ids):
+            raise DataError(f"{folder}: expected features of {len(ids)} ECGs, found {written}")
+        values.flush()  # type: ignore[attr-defined]
+    write_durable_text(folder / IDS, json.dumps(list(ids)))
+    manifest = {
+        "digest": digest,
+        "ecgs": len(ids),
+        "shape": list(values.shape),
+        "files": {name: file_sha256(folder / name) for name in (FEATURES, IDS)},
+    }
+    write_durable_text(folder / MANIFEST, json.dumps(manifest))
+
+
+def damaged_file(folder: Path) -> str | None:
+    """Name of a file of the cache whose content is not the manifest's; None where all are whole."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return MANIFEST
+    for name in (FEATURES, IDS):
+        try:
+            if file_sha256(folder / name) != files[name]:
+                return name
+        except (OSError, KeyError, TypeError):
+            return name
+    return None
 
 
 def _encode(

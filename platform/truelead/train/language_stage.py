@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from truelead.config import Recipe, StageConfig
 from truelead.data.durable import file_sha256
+from truelead.data.measurements import measurement_digest
 from truelead.data.store import ShardStore
 from truelead.debias.adjustment import Adjustment, build_adjustment
 from truelead.debias.setup import Setup, build_setup
@@ -188,6 +189,8 @@ def _parts(
     parts["numbers"] = [recipe.train.dtype, recipe.train.gradient_clipping]
     parts["ecg_qa"] = _folder_digest(recipe.data.ecg_qa)
     parts["input"] = cache_digest(encoder, store.digest)
+    if recipe.questions.measurements:
+        parts["measurements"] = measurement_digest(recipe.output / "shards")
     if stage == "finetune":
         before = recipe.output / arm / "pretrain"
         start = Stage(before, _parts(recipe, arm, "pretrain", store, _first_encoder(recipe, arm)))

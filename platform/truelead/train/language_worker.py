@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from truelead.config import Recipe
@@ -23,19 +24,19 @@ from truelead.model.batch import Batch
 from truelead.model.build import load_model, prepare_for_training, save_model
 from truelead.model.processing import GroupInput, TrueLeadProcessor
 from truelead.train.answer_rows import OptionBatch, OptionBatches
-from truelead.train.checkpoint import Checkpoints
 from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.features import FeatureCache
 from truelead.train.feed import stream
+from truelead.train.in_process import stage_checkpoints
 from truelead.train.launch import reporting_errors
 from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
 from truelead.train.metrics import MetricsWriter
 from truelead.train.objective_model import MODEL_PREFIX, ObjectiveModel, split_state
 from truelead.train.optimizer import Optimization
+from truelead.train.packing import Packer, make_packer
 from truelead.train.plan import Plan, Planned, PlannedStep, Position
 from truelead.train.readers import FeatureReader, Reader, SignalReader
-from truelead.train.stage import CHECKPOINTS
 
 Group = tuple[str, ...]
 Step = PlannedStep[Group, tuple[DrawnQuestion, ...]]
@@ -79,12 +80,16 @@ class QuestionTask:
         rank: int,
         workers: int,
         options: OptionBatches | None = None,
+        packer: Packer | None = None,
+        in_process: bool = False,
     ) -> None:
         """Args:
         reader: gives features (a `FeatureReader`) or standardised signals.
         steps: length of the stage.
         rank, workers: which share of every step is this worker's.
         options: makes rows of options for an objective; None for the answers' likelihood.
+        packer: lays rows of answers out in packed sequences; None leaves them to the cache.
+        in_process: read the ECGs in this process, not by Ray Data.
         """
         self._plan = plan
         self._reader = reader
@@ -93,11 +98,23 @@ class QuestionTask:
         self._rank = rank
         self._workers = workers
         self._options = options
+        self._in_process = in_process
+        self._packer = packer
+        # The plan's groups follow the listing of the set, as the shards and the features do.
+        names = dict.fromkeys(name for group in plan.items for name in group)
+        self._storage_order = {name: number for number, name in enumerate(names)}
 
     def batches(self, step: int, position: dict[str, int] | None) -> Iterator[FeedBatch]:
         """This worker's batches from `step` on."""
         planned = self._plan.steps(Position(**position) if position else Position())
-        arrays = stream(planned, self._record_ids, self._reader, limit=self._steps - step)
+        arrays = stream(
+            planned,
+            self._record_ids,
+            self._reader,
+            limit=self._steps - step,
+            storage_order=self._storage_order,
+            in_process=self._in_process,
+        )
         for item, values in arrays:
             yield FeedBatch(self._batch(item, values), dataclasses.asdict(item.after))
 
@@ -140,7 +157,8 @@ class QuestionTask:
             for planned in self._mine(step)
         ]
         arrays: dict[str, Any] = {kind: values}
-        return self._processor.batch(groups, **arrays)
+        batch = self._processor.batch(groups, **arrays)
+        return batch if self._packer is None else self._packer(batch)
 
 
 def language_worker(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -154,10 +172,8 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     config = getattr(recipe, told.stage)
     prepare_worker(train.threads_per_worker)
     import ray
-    import ray.train
 
-    context = ray.train.get_context()
-    rank, workers = context.get_world_rank(), context.get_world_size()
+    rank, workers = dist.get_rank(), dist.get_world_size()
     adjustment: Adjustment = ray.get(told.adjustment)
     model, processor = _start(told)
     objective = adjustment.objective(model.config.get_text_config().hidden_size)
@@ -167,6 +183,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         options = OptionBatches(
             adjustment, processor, blind=objective.needs_blind, foil=objective.needs_foil
         )
+    packer = make_packer(train, model, reads_options=objective is not None)
     trained = model if objective is None else ObjectiveModel(model, objective)
     engine = Engine(
         trained,
@@ -195,12 +212,14 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         rank=rank,
         workers=workers,
         options=options,
+        packer=packer,
+        in_process=train.in_process,
     )
     trainer = Trainer(
         engine,
         task,
         LoopConfig(config.steps, train.checkpoint_every, train.log_every, recipe.seed),
-        checkpoints=Checkpoints(told.folder / CHECKPOINTS, told.key),
+        checkpoints=stage_checkpoints(told.folder, told.key, train),
         writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
     )
     metrics = trainer.fit()

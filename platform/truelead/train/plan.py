@@ -96,6 +96,11 @@ class Plan(Generic[Item, Content]):
         self._size = size
         self._seed = seed
 
+    @property
+    def items(self) -> Sequence[Item]:
+        """What an epoch goes through, in their fixed order."""
+        return self._items
+
     def steps(self, position: Position = Position()) -> Iterator[PlannedStep[Item, Content]]:
         """Steps without end from `position`; an epoch's rest goes into the next one's first step.
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from truelead.data.store import ShardStore
 from truelead.errors import DataError
 from truelead.train.features import FeatureCache
-from truelead.types import Ecg
 
 
 class Reader(Protocol):
@@ -51,12 +50,7 @@ class SignalReader:
 
         store = _open_store(self.folder, self.digest)
         extractor = EcgFeatureExtractor(self.sampling_rate, self.seconds)
-        return np.stack(
-            [
-                extractor.standardise(Ecg(signal_LT, store.sampling_rate))
-                for signal_LT in store.signals(record_ids)
-            ]
-        )
+        return extractor.standardise_all(store.signals(record_ids), store.sampling_rate)
 
 
 @dataclass(frozen=True)
