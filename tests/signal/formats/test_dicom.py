@@ -510,3 +510,14 @@ def test_damaged_files(twelve: Path, tmp_path: Path, seed: int) -> None:
     assert not outcome.failures, outcome.failures
     assert outcome.refused.total() > 30
     assert outcome.other > 0
+
+
+def test_an_odd_number_of_bytes_in_a_number_is_refused(tmp_path: Path) -> None:
+    ecg = Ecg(np.zeros((12, 500), np.float32), 500.0, record_id="odd")
+    path = write(ecg, tmp_path / "odd.dcm")
+    content = path.read_bytes()
+    whole = b"\x3a\x00\x05\x00US\x02\x00\x0c\x00"  # number of waveform channels: 12
+    assert content.count(whole) == 1
+    path.write_bytes(content.replace(whole, b"\x3a\x00\x05\x00US\x03\x00\x0c\x00\x00"))
+    with pytest.raises(MalformedHeader, match="data elements"):
+        read_file(path)
