@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.format_mutations import run_mutations
 from tests.signal.formats import scp_ecg_encoder as encoder
 from truelead.errors import (
     ChecksumMismatch,
@@ -21,7 +22,7 @@ from truelead.errors import (
 )
 from truelead.signal import ReadLimits
 from truelead.signal.formats.base import DEFAULT_LIMITS, NOTHING_STATED, StatedSignal
-from truelead.signal.formats.scp_ecg import read
+from truelead.signal.formats.scp_ecg import FORMAT, read
 from truelead.signal.formats.scp_ecg_huffman import default_table, undo_differences
 from truelead.signal.formats.scp_ecg_sections import crc_ccitt, recognise
 from truelead.types import LEADS, Ecg
@@ -385,3 +386,12 @@ def spans(content: bytes) -> list[tuple[int, int]]:
             if size >= 16 and index >= 7 and index - 1 + size <= len(content):
                 found.append((index - 1, index - 1 + size))
     return sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("coded", [True, False])
+def test_mutated_files_are_read_or_refused(tmp_path: Path, coded: bool) -> None:
+    digital_LT = np.cumsum(np.random.default_rng(8).integers(-9, 10, size=(12, 250)), axis=1)
+    content = encoder.twelve_leads(digital_LT, coded=coded)
+    outcome = run_mutations(FORMAT, content, 100, seed=1, folder=tmp_path)
+    assert not outcome.failures, outcome.failures
+    assert outcome.refused.total() > 50
