@@ -1,6 +1,7 @@
 """Does de-biasing pay? Studies of strategies over seeds, on planted truth and on real ECGs.
 
-Runs jobs/studies/planted.yaml and jobs/studies/ptbxl-severity.yaml; what is finished is found.
+Runs jobs/studies/planted.yaml, planted-controls.yaml and ptbxl-severity.yaml; what is finished is
+found.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ DIVERGENCE, RANDOM_ECG = "divergence from do(Q)", "random ECG"
 def rows() -> list[dict[str, Any]]:
     """What each strategy gains over plain training, under every condition."""
     found = []
-    for table in chain.study(STUDIES / "planted.yaml").tables:
-        found += _planted(table)
+    for study in ("planted.yaml", "planted-controls.yaml"):
+        for table in chain.study(STUDIES / study).tables:
+            found += _planted(table)
     for table in chain.study(STUDIES / "ptbxl-severity.yaml", _real_data()).tables:
         found += _real(table)
     return found
