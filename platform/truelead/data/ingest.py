@@ -46,6 +46,8 @@ LOGGER = logging.getLogger(__name__)
 _STORED_FORM = ("sampling_rate", "duration_seconds", "samples")
 """What all parts of a folder share."""
 
+_OTHER_FORM = "choose another folder"
+
 
 def ingest(
     records: Sequence[Record],
@@ -93,12 +95,18 @@ def ingest(
     else:
         plans = read_plans(target)
     manifest = finished_parts(target) if plans else None
-    if append and manifest is not None:
-        return _append(manifest, plans, records, source, target, data, overwrite, progress)
-    if plans and not resume:
+    adds = append and manifest is not None
+    if plans and not resume and not adds:
         raise DataError(f"{target}: expected an empty folder, found an earlier ingest")
-    if manifest is not None and len(manifest.parts) > 1:
-        return _several_parts(manifest, records, source, target, data, progress)
+    if manifest is not None and (adds or len(manifest.parts) > 1):
+        check_agreement(
+            target, plan.summary, manifest.parts[0].plan, names=_STORED_FORM, hint=_OTHER_FORM
+        )
+        if damaged := damaged_parts(target, manifest):
+            return _repair(damaged, manifest, records, source, target, data, progress)
+        if adds:
+            return _append(manifest, plans, records, source, target, data, overwrite, progress)
+        return _several_parts(manifest, records, target)
     if plans:
         again = make_plan(records, data, schema_version=plans[0].schema_version).summary
         check_agreement(
@@ -123,10 +131,7 @@ def _append(
     overwrite: bool,
     progress: bool,
 ) -> Manifest:
-    """Add what is new of the records behind the parts that are whole."""
-    _check_form(output, make_plan(records, data).summary, manifest)
-    if damaged := damaged_parts(output, manifest):
-        return _repair(damaged, manifest, records, root, output, data, progress)
+    """Add what is new of the records behind the parts, all of them whole."""
     held = read_held(output, manifest)
     fresh = held.without(records)
     if not fresh:
@@ -146,18 +151,8 @@ def _append(
     return _write_part(plan, number, manifest.parts, root, output, progress)
 
 
-def _several_parts(
-    manifest: Manifest,
-    records: Sequence[Record],
-    root: Folder,
-    output: Folder,
-    data: DataConfig,
-    progress: bool,
-) -> Manifest:
-    """A folder that was appended to: it is whole and holds the records, or says what is missing."""
-    _check_form(output, make_plan(records, data).summary, manifest)
-    if damaged := damaged_parts(output, manifest):
-        return _repair(damaged, manifest, records, root, output, data, progress)
+def _several_parts(manifest: Manifest, records: Sequence[Record], output: Folder) -> Manifest:
+    """A folder that was appended to: it holds the records, or says what is missing."""
     fresh = read_held(output, manifest).without(records)
     if fresh:
         raise DataError(
@@ -202,12 +197,6 @@ def _repair(
     # The manifest stays: what it says of the other parts holds, and the store refuses this one.
     part = _shards_of(plan, root, output, progress)
     return _close(output, (*before, part, *manifest.parts[number + 1 :]))
-
-
-def _check_form(output: Folder, now: PlanSummary, manifest: Manifest) -> None:
-    check_agreement(
-        output, now, manifest.parts[0].plan, names=_STORED_FORM, hint="choose another folder"
-    )
 
 
 def _hint(manifest: Manifest | None) -> str:

@@ -20,7 +20,6 @@ from truelead.errors import ConfigError, RecordError, UnsupportedFormat
 from truelead.signal.formats import FORMATS
 from truelead.signal.formats.address import SEPARATOR
 from truelead.signal.formats.base import NOTHING_STATED, Format, StatedSignal
-from truelead.signal.formats.one_step import write_in_one_step
 from truelead.signal.formats.reading import (
     SIGNAL_FILE_SUFFIXES,
     find_format,
@@ -31,6 +30,7 @@ from truelead.signal.formats.reading import (
 from truelead.signal.formats.wfdb import SUFFIX as HEADER_SUFFIX
 from truelead.signal.formats.wfdb import files as wfdb_files
 from truelead.signal.formats.wfdb import header_path
+from truelead.signal.one_step import write_in_one_step
 from truelead.signal.resample import resample
 
 REJECTED = "rejected.csv"

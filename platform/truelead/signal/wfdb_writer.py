@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from truelead.errors import InvalidEcg
+from truelead.signal.one_step import write_in_one_step
 from truelead.signal.wfdb_decoders import INVALID_SAMPLE
 from truelead.types import LEADS, Ecg
 
@@ -68,17 +69,6 @@ def write_record(
             f"{name}.dat 16 {float(adc_gain)!r}(0)/mV 16 0 {first} {checksum} 0 {lead.upper()}"
         )
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_in_one_step(folder / f"{name}.dat", np.ascontiguousarray(stored_LT.T).tobytes())
-    _write_in_one_step(folder / f"{name}.hea", "".join(f"{line}\n" for line in lines).encode())
+    write_in_one_step(folder / f"{name}.dat", np.ascontiguousarray(stored_LT.T).tobytes())
+    write_in_one_step(folder / f"{name}.hea", "".join(f"{line}\n" for line in lines).encode())
     return folder / name
-
-
-def _write_in_one_step(path: Path, content: bytes) -> None:
-    # The process id keeps two writers of one set from sharing the unfinished file.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -30,7 +30,6 @@ from truelead.errors import (
     TruncatedSignal,
 )
 from truelead.signal.formats.base import Format, StatedSignal
-from truelead.signal.formats.one_step import write_in_one_step
 from truelead.signal.formats.statement import (
     leads_in_order,
     missing_statement,
@@ -38,6 +37,7 @@ from truelead.signal.formats.statement import (
     units_per_millivolt,
 )
 from truelead.signal.leads import canonical_lead_name, is_additional_lead
+from truelead.signal.one_step import write_in_one_step
 from truelead.signal.record_files import open_regular_file, read_regular_file
 from truelead.signal.wfdb_record import ReadLimits
 from truelead.types import LEADS, Ecg

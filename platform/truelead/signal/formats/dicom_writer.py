@@ -23,9 +23,9 @@ from truelead.signal.formats.dicom_waveform import (
     EXPLICIT_LITTLE_ENDIAN,
     TWELVE_LEAD_ECG,
 )
-from truelead.signal.formats.one_step import write_in_one_step
 from truelead.signal.formats.optional_package import optional_package
 from truelead.signal.formats.sixteen_bits import MISSING, stored_in_16_bits
+from truelead.signal.one_step import write_in_one_step
 from truelead.types import LEADS, Ecg
 
 if TYPE_CHECKING:

@@ -36,11 +36,11 @@ from truelead.signal.formats.edf_header import (
     parse_edf_header,
     signal_count,
 )
-from truelead.signal.formats.one_step import write_in_one_step
 from truelead.signal.formats.optional_package import optional_package
 from truelead.signal.formats.sixteen_bits import stored_in_16_bits
 from truelead.signal.formats.statement import refuse_contradiction
 from truelead.signal.formats.xml_ecg import checked_rate, columns_of, ecg_of
+from truelead.signal.one_step import write_in_one_step
 from truelead.signal.record_files import open_regular_file
 from truelead.signal.wfdb_record import ReadLimits
 from truelead.types import LEADS, Ecg

@@ -29,6 +29,7 @@ from truelead.errors import (
 )
 from truelead.signal.formats.base import Format, StatedSignal
 from truelead.signal.formats.claims import one_unit
+from truelead.signal.formats.limb_leads import WEIGHTS_OF_I_AND_II
 from truelead.signal.formats.statement import refuse_contradiction
 from truelead.signal.formats.xml_document import (
     base64_bytes,
@@ -47,8 +48,6 @@ from truelead.types import LEADS, Ecg
 _UNITS = {"NANOVOLTS": "nV", "MICROVOLTS": "uV", "MILLIVOLTS": "mV", "VOLTS": "V"}
 _FLAGS = {"TRUE": True, "FALSE": False}
 _BYTES_PER_SAMPLE = 2
-# Where the row is absent: row = weight of I x I + weight of II x II.
-_DERIVED = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
 
 
 def recognise(head: bytes) -> bool:
@@ -187,7 +186,7 @@ def _derive(rows: dict[int, NDArray[np.float64]]) -> None:
     first, second = rows.get(LEADS.index("I")), rows.get(LEADS.index("II"))
     if first is None or second is None:
         return
-    for lead, (weight_of_first, weight_of_second) in _DERIVED.items():
+    for lead, (weight_of_first, weight_of_second) in WEIGHTS_OF_I_AND_II.items():
         derived_T = weight_of_first * first + weight_of_second * second
         rows.setdefault(LEADS.index(lead), derived_T)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truelead.errors import InvalidEcg
-from truelead.signal.formats.one_step import write_in_one_step
+from truelead.signal.one_step import write_in_one_step
 from truelead.types import LEADS, Ecg
 
 MAXIMUM_SETS = 1_000

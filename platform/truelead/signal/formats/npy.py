@@ -18,9 +18,9 @@ import numpy as np
 
 from truelead.errors import MalformedHeader, TruncatedSignal
 from truelead.signal.formats.base import Format, StatedSignal
-from truelead.signal.formats.one_step import write_in_one_step
 from truelead.signal.formats.stated_array import check_array, ecg_of_array, stated_orientation
 from truelead.signal.formats.statement import stated_rate
+from truelead.signal.one_step import write_in_one_step
 from truelead.signal.record_files import open_regular_file
 from truelead.signal.wfdb_record import ReadLimits
 from truelead.types import Ecg
