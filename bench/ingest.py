@@ -3,8 +3,9 @@
 Both read the same files from the disk cache and write the same columns (labels, signal, SHA-256 of
 the sources). The loop does nothing else; the ingest also verifies checksums, measures quality,
 computes content digests, flushes its files to disk and writes the manifest. The start of Ray and of
-its workers is left out: it takes seconds, once. Wall time is that of two workers against one loop;
-CPU time is that of one process each, which other work on the machine does not lengthen.
+its workers is left out: it takes seconds, once. What Ray Data needs to start an execution is not:
+for its first second it runs one task only. Wall time is that of two workers against one loop; CPU
+time is that of one process each, which other work on the machine does not lengthen.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from truelead.data.shards import ROWS_PER_GROUP, ensure_shard
 from truelead.types import Ecg, Record
 
 COMMAND = "make bench SECTION=data"
-RECORDS = {500: 2000, 100: 4600}
+RECORDS = {500: 6000, 100: 12000}
 PEER_RECORDS = 400
 ROUNDS = 3
 GOAL = 5.0
@@ -62,14 +63,19 @@ def _rows(rate: int) -> list[dict[str, Any]]:
             ours_cpu.append(_one_process(records[:PEER_RECORDS], here, data, number))
     text = f"{rate} Hz, 10 s"
     return [
-        _row(f"ingest of {len(records)} records, {text}, 2 workers, wall time", ours, peers),
+        _row(f"ingest of {len(records)} records, {text}, 2 workers, wall time", ours, peers, GOAL),
         _row(
-            f"ingest of {PEER_RECORDS} records, {text}, one process, CPU time", ours_cpu, peers_cpu
+            f"ingest of {PEER_RECORDS} records, {text}, one process, CPU time",
+            ours_cpu,
+            peers_cpu,
+            None,
         ),
     ]
 
 
-def _row(name: str, ours: Sequence[float], peers: Sequence[float]) -> dict[str, Any]:
+def _row(
+    name: str, ours: Sequence[float], peers: Sequence[float], goal: float | None
+) -> dict[str, Any]:
     ratios = np.divide(ours, peers)
     value = float(np.median(ratios))
     return row(
@@ -77,8 +83,8 @@ def _row(name: str, ours: Sequence[float], peers: Sequence[float]) -> dict[str, 
         value,
         "times the loop's speed",
         COMMAND,
-        goal=GOAL,
-        holds=value >= GOAL,
+        goal=goal,
+        holds=None if goal is None else value >= goal,
         peer=f"loop over wfdb.rdsamp {wfdb.__version__}: {np.median(peers):.0f} records/s",
         interval=[float(ratios.min()), float(ratios.max())],
     )

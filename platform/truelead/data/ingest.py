@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from truelead.config import DataConfig
@@ -36,7 +35,7 @@ from truelead.data.parts import (
 )
 from truelead.data.plan import Plan, check_patients, is_shard, make_plan, patient_key
 from truelead.data.ray_session import ensure_ray
-from truelead.data.shard_task import write_shard_row
+from truelead.data.shard_tasks import shard_rows
 from truelead.data.storage import Folder, Location, open_folder
 from truelead.errors import DataError
 from truelead.types import Record
@@ -270,16 +269,7 @@ def _write_shards(
 
 def _shard_rows(plan: Plan, root: Folder, output: Folder) -> Iterator[dict[str, Any]]:
     ensure_ray()
-    import ray.data
-
-    items = [{"job": job.to_json()} for job in plan.jobs]
-    # One block a shard: a shard is the unit of work, of retry and of progress.
-    shards = ray.data.from_items(items, override_num_blocks=len(items)).map(
-        partial(write_shard_row, root=root, folder=output)
-    )
-    shards.context.enable_progress_bars = False
-    rows: Iterator[dict[str, Any]] = shards.iter_rows()
-    return rows
+    return shard_rows([job.to_json() for job in plan.jobs], root, output)
 
 
 def _remove_earlier(output: Folder) -> None:

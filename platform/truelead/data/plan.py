@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -32,7 +33,7 @@ class ShardJob:
     format: str | None = None
     stated: StatedSignalConfig = field(default_factory=StatedSignalConfig)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of everything asked for; a shard written for another job is not this one."""
         return self.digest_at(SCHEMA_VERSION)

@@ -10,6 +10,8 @@ Shape suffixes: L leads (12), R rows: leads without a gap, T samples.
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from truelead.signal.quality import CLIPPED_RUN, FLAT_MILLIVOLTS
-from truelead.signal.quality_bands import noise_levels, wander_shares
+from truelead.signal.quality_bands import Bands, measure_bands
 from truelead.types import LEADS, Ecg
 
 QUALITY_NAME = "quality.parquet"
@@ -66,28 +68,29 @@ def quality_row(ecg: Ecg, source_seconds: float | None) -> QualityRow:
         source_seconds: length of its recording, None where it is not known.
     """
     signal_LT = ecg.signal_LT
-    missing_LT = np.isnan(signal_LT)
-    missing_L = missing_LT.sum(axis=1)
     samples = signal_LT.shape[1]
+    known_RT, low_R, high_R = signal_LT, signal_LT.min(axis=1), signal_LT.max(axis=1)
+    missing_L = np.zeros(len(LEADS), dtype=np.int64)
+    gaps = bool(np.isnan(low_R).any())  # the smallest of a lead with a gap is NaN
+    if gaps:
+        missing_L = np.isnan(signal_LT).sum(axis=1)
+        known_RT = signal_LT[missing_L < samples]
+        low_R, high_R = np.nanmin(known_RT, axis=1), np.nanmax(known_RT, axis=1)
     absent_L = missing_L == samples
-    gaps = bool(missing_L.any())
-    known_RT = signal_LT[~absent_L] if gaps else signal_LT
-    low_R = np.nanmin(known_RT, axis=1) if gaps else known_RT.min(axis=1)
-    high_R = np.nanmax(known_RT, axis=1) if gaps else known_RT.max(axis=1)
     flat_R = high_R - low_R <= FLAT_MILLIVOLTS
-    clipped_R = ~flat_R & (_longest_runs(known_RT, low_R, high_R) >= CLIPPED_RUN)
+    clipped_R = ~flat_R & (_stays_at(known_RT, low_R) | _stays_at(known_RT, high_R))
     present = np.flatnonzero(~absent_L)
-    noise_R, wander_R = _bands(known_RT, flat_R, ecg.sampling_rate)
+    noise_R, wander_R = _bands(known_RT, ecg.sampling_rate, gaps)
     return {
         "source_seconds": source_seconds,
         "missing_leads": _names(np.flatnonzero(absent_L)),
         "flat_leads": _names(present[flat_R]),
         "clipped_leads": _names(present[clipped_R]),
-        "missing_share": float(missing_L.sum()) / missing_LT.size,
+        "missing_share": float(missing_L.sum()) / signal_LT.size,
         "lowest_millivolts": float(low_R.min()),
         "highest_millivolts": float(high_R.max()),
         "noise_millivolts": _median(noise_R),
-        "wander_share": _median(wander_R),
+        "wander_share": _median(wander_R[~flat_R]),
     }
 
 
@@ -103,37 +106,24 @@ def quality_columns(text: str) -> dict[str, pa.Array]:
     return {field.name: pa.array(tree[field.name], field.type) for field in MEASURES}
 
 
-def _longest_runs(
-    known_RT: NDArray[np.float32], low_R: NDArray[np.float32], high_R: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Longest run of equal samples at either extreme of each lead, counted up to CLIPPED_RUN."""
-    longest_R = np.zeros(len(known_RT), dtype=np.int64)
-    for extreme_R in (low_R, high_R):
-        run_RT = known_RT == extreme_R[:, None]
-        length = 0
-        while length < CLIPPED_RUN and run_RT.any():
-            length += 1
-            np.maximum(longest_R, length * run_RT.any(axis=1), out=longest_R)
-            # True where a run of one sample more begins.
-            run_RT = run_RT[:, :-1] & (known_RT[:, length:] == extreme_R[:, None])
-    return longest_R
+def _stays_at(known_RT: NDArray[np.float32], value_R: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether a lead has that value `CLIPPED_RUN` times in a row."""
+    stays_R = np.zeros(len(known_RT), dtype=np.bool_)
+    at = np.flatnonzero(known_RT == value_R[:, None])
+    starts, ends = at[: 1 - CLIPPED_RUN], at[CLIPPED_RUN - 1 :]
+    rows = starts // known_RT.shape[1]
+    # A run does not go on from the end of one lead to the start of the next.
+    unbroken = (ends - starts == CLIPPED_RUN - 1) & (ends // known_RT.shape[1] == rows)
+    stays_R[rows[unbroken]] = True
+    return stays_R
 
 
-def _bands(
-    known_RT: NDArray[np.float32], flat_R: NDArray[np.bool_], rate: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Noise of every lead, wander of those that are not flat, on stretches without a gap."""
-    broken_R = np.isnan(known_RT).any(axis=1)
-    if not broken_R.any():
-        return noise_levels(known_RT, rate), wander_shares(known_RT[~flat_R], rate)
-    noises, wanders = [], []
-    for row_T, flat in zip(known_RT, flat_R, strict=True):
-        stretch_1T = _longest_stretch(row_T)[None]
-        noises.append(noise_levels(stretch_1T, rate))
-        if not flat:
-            wanders.append(wander_shares(stretch_1T, rate))
-    nothing = [np.empty(0, dtype=np.float32)]
-    return np.concatenate(noises + nothing), np.concatenate(wanders + nothing)
+def _bands(known_RT: NDArray[np.float32], rate: float, gaps: bool) -> Bands:
+    """Noise and wander of every lead, on its longest stretch without a gap."""
+    if not gaps or not np.isnan(known_RT).any():
+        return measure_bands(known_RT, rate)
+    each = [measure_bands(_longest_stretch(row_T)[None], rate) for row_T in known_RT]
+    return Bands(*(np.concatenate(measure) for measure in zip(*each, strict=True)))
 
 
 def _longest_stretch(row_T: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -149,5 +139,6 @@ def _names(indices: NDArray[np.int64]) -> str:
 
 
 def _median(values: NDArray[np.float32]) -> float | None:
-    known = values[np.isfinite(values)]
-    return round(float(np.median(known)), 6) if known.size else None
+    # `numpy.median` takes longer for a dozen numbers than the noise of a whole lead.
+    known = [value for value in values.tolist() if math.isfinite(value)]
+    return round(statistics.median(known), 6) if known else None
