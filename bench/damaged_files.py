@@ -1,8 +1,9 @@
 """Damaged ECG files by the thousand: each is read as an ECG or refused by a typed error.
 
-Every format with a writer, 2,000 damaged copies of a generated ECG's file each. WFDB, of which a
-record is two files: 20,000, half with a damaged header and half with a damaged signal file; where
-the wfdb package reads the damaged record too, both must give the same millivolts.
+2,000 damaged copies of a generated ECG's file in every format, and in every way that a format has
+to store samples. WFDB, of which a record is two files: 20,000, half with a damaged header and half
+with a damaged signal file; where the wfdb package reads the damaged record too, both must give the
+same millivolts.
 """
 
 from __future__ import annotations
@@ -20,10 +21,9 @@ import wfdb
 
 from bench.format_mutations import mutation, run_mutations
 from bench.reported import row
+from bench.whole_files import whole_files
 from truelead.errors import RecordError
 from truelead.signal import read_record, write_record
-from truelead.signal.formats import FORMATS
-from truelead.signal.formats.base import StatedSignal
 from truelead.signal.generator import generate_ecg
 from truelead.types import LEADS, Ecg
 
@@ -32,12 +32,6 @@ COUNT, WFDB_COUNT = 2_000, 20_000
 LONGEST_SECONDS = 1.0
 MEMORY_MEBIBYTES = 64.0
 SAMPLES = 250
-STATED = {
-    "csv": StatedSignal(sampling_rate=100.0, units="mV"),
-    "npy": StatedSignal(
-        sampling_rate=100.0, units="mV", leads=LEADS, orientation="leads-by-samples"
-    ),
-}
 
 
 def rows() -> list[dict[str, Any]]:
@@ -45,14 +39,9 @@ def rows() -> list[dict[str, Any]]:
     ecg = _small_ecg()
     before = _memory()
     found, slowest = [], 0.0
-    for name, form in FORMATS.items():
-        if form.write is None or name == "wfdb":
-            continue
-        stated = STATED.get(name, StatedSignal())
-        with tempfile.TemporaryDirectory() as folder:
-            content = form.write(ecg, Path(folder, f"whole{form.suffixes[0]}")).read_bytes()
-            outcome = run_mutations(form, content, COUNT, seed=1, stated=stated)
-        found.append(_row(name, len(outcome.failures), outcome.total, outcome.failures))
+    for file in whole_files(ecg):
+        outcome = run_mutations(file.format, file.content, COUNT, seed=1, stated=file.stated)
+        found.append(_row(file.name, len(outcome.failures), outcome.total, outcome.failures))
         slowest = max(slowest, outcome.slowest_seconds)
     failures, seconds = _wfdb(ecg)
     found.append(_row("wfdb", len(failures), WFDB_COUNT, failures))
