@@ -35,9 +35,9 @@ from truelead.debias.setup import build_setup
 from truelead.errors import ConfigError
 from truelead.model.batch import Batch
 from truelead.model.build import build_model
-from truelead.train.language_worker import QuestionTask
 from truelead.train.packing import Packer
 from truelead.train.plan import Plan
+from truelead.train.question_task import QuestionTask
 from truelead.train.readers import SignalReader
 
 COMMAND = "python -m bench data --long"

@@ -20,9 +20,11 @@ from truelead.config import TrainConfig
 from truelead.train.checkpoint import Checkpoints, Publish
 from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
-from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
+from truelead.train.loop import LoopConfig, Trainer
 from truelead.train.metrics import MetricsWriter
 from truelead.train.optimizer import Optimization
+from truelead.train.step import FeedBatch, LossTerms
+from truelead.train.throughput import Ratio
 
 ROWS = 8
 """Rows of a step, over all workers."""
@@ -69,14 +71,27 @@ class SmallTask:
             if step in self.trouble.get("poisoned", ()):
                 content["x_BF"][ROWS - 1] = torch.nan
             mine = {name: value[self.rank :: self.workers] for name, value in content.items()}
-            yield FeedBatch(mine, {"next": step + 1})
+            yield self._in_parts(mine, {"next": step + 1})
             step += 1
+
+    def _in_parts(self, mine: dict[str, Tensor], position: dict[str, int]) -> FeedBatch:
+        """Each worker has another number of parts where any are asked for."""
+        if "rows_a_part" not in self.trouble:
+            return FeedBatch(mine, position)
+        rows = self.trouble["rows_a_part"] * (self.rank + 1)
+        parts = zip(*(value.split(rows) for value in mine.values()), strict=True)
+        named = tuple(dict(zip(mine, values, strict=True)) for values in parts)
+        filler = {**named[0], "weight_B": torch.zeros_like(named[0]["weight_B"])}
+        return FeedBatch(None, position, named, float(mine["weight_B"].sum()), filler)
 
     def loss(self, engine: Engine, content: dict[str, Tensor]) -> LossTerms:
         weight_B = content["weight_B"]
         output_BF, _ = engine(content["x_BF"].to(engine.dtype), content["kind_B"])
         loss_B = (output_BF.float() - content["target_BF"]).square().sum(1)
         return LossTerms((weight_B * loss_B).sum(), weight_B.sum(), {"questions": len(loss_B)})
+
+    def probe(self, engine: Engine, content: dict[str, Tensor]) -> dict[str, Ratio]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,8 @@ def train_worker(arguments: dict[str, Any]) -> dict[str, Any]:
 def compare_worker(arguments: dict[str, Any]) -> dict[str, Any]:
     """One worker of Ray Train: trains the stand-in once for each engine in `arguments`.
 
-    An engine whose name starts with "muon" has that optimizer.
+    An engine whose name starts with "muon" has that optimizer; one whose name ends with "parts"
+    runs its steps in micro-batches, a different number in each worker.
     """
     import ray.train
 
@@ -113,6 +129,7 @@ def compare_worker(arguments: dict[str, Any]) -> dict[str, Any]:
                 "train": train,
                 "folder": f"{arguments['folder']}/{name}",
                 "optimizer": "muon" if name.startswith("muon") else "adamw",
+                "trouble": {"rows_a_part": 1} if name.endswith("parts") else {},
             },
             context.get_world_rank(),
             context.get_world_size(),

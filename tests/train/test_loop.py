@@ -153,6 +153,25 @@ def test_non_finite_step_is_left_out(train: Train, tmp_path: Path) -> None:
     assert rows[3]["gradient_norm"] > 0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
+def test_parts_are_the_whole_step_and_left_out_together(
+    train: Train, tmp_path: Path, zero_stage: int, dtype: str
+) -> None:
+    """Of a poisoned step the first parts are finite, and have left gradients."""
+    engine = {"zero_stage": zero_stage, "dtype": dtype}
+    found = []
+    for parts in ({}, {"rows_a_part": 3}):
+        trained = train(trouble={"poisoned": [2], **parts}, key=str(parts), **engine)
+        found.append((losses(tmp_path), trained["squares"]))
+        shutil.rmtree(tmp_path / "checkpoints")
+        (tmp_path / "metrics.jsonl").unlink()
+    assert [math.isfinite(loss) for loss in found[1][0]] == [True, True, False, True, True, True]
+    tolerance = 1e-5 if dtype == "float32" else 0.02
+    assert found[1][0] == pytest.approx(found[0][0], rel=tolerance, nan_ok=True)
+    assert found[1][1] == pytest.approx(found[0][1], rel=tolerance)
+
+
 def test_too_many_non_finite_steps_end_the_run(train: Train) -> None:
     steps = MAXIMUM_SKIPPED_STEPS + 5
     with pytest.raises(DivergedError, match="not finite"):

@@ -23,10 +23,10 @@ from truelead.debias.adjustment import build_adjustment
 from truelead.debias.setup import build_setup
 from truelead.model.batch import Batch
 from truelead.model.build import build_model
-from truelead.train.language_worker import QuestionTask
 from truelead.train.loop import FeedBatch
 from truelead.train.packing import make_packer
 from truelead.train.plan import Plan
+from truelead.train.question_task import QuestionTask
 from truelead.train.readers import SignalReader
 
 pytestmark = pytest.mark.ray

@@ -26,9 +26,9 @@ from truelead.model.encoder import build_encoder
 from truelead.model.processing import GroupInput
 from truelead.train.engine import Engine
 from truelead.train.language_stage import _starting_model
-from truelead.train.language_worker import QuestionTask
 from truelead.train.optimizer import Optimization
 from truelead.train.plan import Plan
+from truelead.train.question_task import QuestionTask
 from truelead.train.stage import Stage
 from truelead.types import Question, Record
 

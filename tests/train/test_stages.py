@@ -152,3 +152,73 @@ def test_clustered_severity_is_fitted_before_the_stage_and_read_by_all(recipe: R
     trained = json.loads((folder / "training_diagnostics.json").read_text())
     assert trained["split"] == "train"
     assert set(trained["by_severity"]) <= set(setup.severity.strata)
+
+
+def test_engine_options_change_the_way_and_not_the_training(recipe: Recipe) -> None:
+    """Micro-batches, recomputation, offload and ZeRO 3; twice the same bits where asked for."""
+    options = {
+        "tokens_per_micro_batch": 60,
+        "gradient_checkpointing": True,
+        "zero_stage": 3,
+        "offload_optimizer": True,
+        "offload_parameters": True,
+        "deterministic": True,
+        "probe_every": 2,
+        "peak_flops": 1e10,
+    }
+    found = []
+    for arm, changes in (("plain", {}), ("optioned", options), ("again", options)):
+        one = recipe.model_copy(
+            update={
+                "arms": (ArmConfig(name=arm),),
+                "train": recipe.train.model_copy(update=changes),
+                "seed": 11,
+            }
+        )
+        folder = language_stage.run(one, arm, "pretrain")
+        rows = read_metrics(folder)
+        found.append(((folder / "model.safetensors").read_bytes(), rows))
+    losses = [[row["loss"] for row in rows] for _, rows in found]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[1] == losses[2]
+    assert found[1][0] == found[2][0]
+    last = found[1][1][-1]
+    assert 0 < last["mfu"] < 1
+    assert "mfu" not in found[0][1][-1]
+    assert {"tokens_per_second", "ecgs_per_second", "questions_per_second"} <= last.keys()
+    assert [("ecg_gain_nats" in row) for row in found[1][1]] == [False, True] * 3
+    strata = build_setup(recipe, ShardStore(recipe.output / "shards").records).severity.strata
+    asked = {name for _, rows in found for row in rows for name in row if name.startswith("nats_")}
+    assert asked <= {f"nats_{name}" for name in strata}
+    assert asked
+    summary = json.loads((folder / "done.json").read_text())["summary"]
+    assert summary["questions_per_second"] > 0
+    assert summary["peak_memory_bytes"] > 0
+
+
+def test_each_part_learns_as_the_recipe_says(recipe: Recipe) -> None:
+    from safetensors.torch import load_file
+
+    from truelead.model.encoder import load_encoder
+
+    parts = {
+        "encoder": {"train": "lora", "learning_rate": 1e-3, "lora_rank": 2},
+        "projector": {"train": "lora", "learning_rate": 2e-3},
+        "language_model": {"train": "frozen"},
+    }
+    tree = recipe.model_dump(mode="json")
+    tree["arms"] = [{"name": "parts"}]
+    tree["pretrain"] |= {"parts": parts, "steps": 2}
+    changed = parse_recipe(tree)
+    folder = language_stage.run(changed, "parts", "pretrain")
+    tree["pretrain"]["steps"], tree["arms"] = 0, [{"name": "untrained"}]
+    untrained = language_stage.run(parse_recipe(tree), "untrained", "pretrain")
+    before, after = (load_file(one / "model.safetensors") for one in (untrained, folder))
+    assert before.keys() == after.keys(), "adapters are merged"
+    changed_names = {name for name in before if not before[name].equal(after[name])}
+    assert not any(name.startswith("language_model.") for name in changed_names)
+    for part in ("encoder.stem.0", "encoder.stages", "projector.linear"):
+        assert any(name.startswith(part) for name in changed_names), part
+    assert not any("norm" in name for name in changed_names), "only adapters have learned"
+    own = load_encoder(folder / "encoder").state_dict()
+    assert all(own[name].equal(after[f"encoder.{name}"]) for name in own)

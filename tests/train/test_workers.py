@@ -26,7 +26,16 @@ def compared(
     folder = tmp_path_factory.mktemp("compared")
     engines = {
         **{f"zero{stage}": TrainConfig(workers=2, zero_stage=stage) for stage in (0, 2, 3)},
-        "bfloat16": TrainConfig(workers=2, zero_stage=1, dtype="bfloat16"),
+        **{
+            f"bfloat16-zero{stage}": TrainConfig(workers=2, zero_stage=stage, dtype="bfloat16")
+            for stage in (0, 1)
+        },
+        **{
+            f"zero{stage}-parts": TrainConfig(workers=2, zero_stage=stage) for stage in (0, 1, 2, 3)
+        },
+        "offloaded": TrainConfig(
+            workers=2, zero_stage=3, offload_optimizer=True, offload_parameters=True
+        ),
         **{f"muon-zero{stage}": TrainConfig(workers=2, zero_stage=stage) for stage in (0, 2, 3)},
     }
     values = launch(
@@ -48,7 +57,10 @@ def compared(
     [
         ("zero2", "zero0", 1e-4),
         ("zero3", "zero0", 1e-4),
-        ("bfloat16", "zero0", 0.05),
+        ("bfloat16-zero1", "zero0", 0.05),
+        ("bfloat16-zero0", "bfloat16-zero1", 0.02),
+        *((f"zero{stage}-parts", "zero0", 1e-4) for stage in (0, 1, 2, 3)),
+        ("offloaded", "zero0", 1e-4),
         ("muon-zero2", "muon-zero0", 1e-3),
         ("muon-zero3", "muon-zero0", 1e-3),
     ],

@@ -11,6 +11,7 @@ from truelead.config.data import (
 from truelead.config.evaluation import ArmConfig, EvaluateConfig
 from truelead.config.loading import load_recipe, parse_recipe, read_mapping
 from truelead.config.model import EncoderConfig, LanguageModelConfig, ProjectorConfig
+from truelead.config.parts import PartConfig, PartLearning, PartsConfig, PartsLearning
 from truelead.config.questions import QuestionsConfig, Severity, SeverityConfig
 from truelead.config.recipe import Recipe
 from truelead.config.training import EncoderTrainingConfig, StageConfig, TrainConfig
@@ -24,6 +25,10 @@ __all__ = [
     "Frozen",
     "GenerateConfig",
     "LanguageModelConfig",
+    "PartConfig",
+    "PartLearning",
+    "PartsConfig",
+    "PartsLearning",
     "PlantedConfig",
     "ProjectorConfig",
     "QuestionsConfig",

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from truelead.config.base import Frozen, Scalar
+from truelead.config.parts import PartsConfig
+
+OWNED_BY_THE_LOOP = {
+    "train_batch_size": "ecgs_per_step of the stage",
+    "train_micro_batch_size_per_gpu": "train.tokens_per_micro_batch",
+    "gradient_accumulation_steps": "train.tokens_per_micro_batch",
+    "managed_gradient_accumulation": "train.tokens_per_micro_batch",
+    "optimizer": "optimizer of the stage",
+    "scheduler": "learning_rate and warmup_fraction of the stage",
+    "bf16": "train.dtype",
+    "bfloat16": "train.dtype",
+    "fp16": "train.dtype",
+    "torch_autocast": "train.dtype",
+}
+"""Keys of DeepSpeed that a recipe may not override, with what says the same in its stead."""
+
+TrackerName = Literal["tensorboard", "mlflow", "wandb"]
 
 
 class EncoderTrainingConfig(Frozen):
@@ -40,6 +57,9 @@ class StageConfig(Frozen):
     learning_rate: float = Field(1e-3, gt=0)
     matrix_learning_rate: float = Field(0.02, gt=0, description="of what Muon updates")
     encoder_learning_rate: float = Field(0.0, ge=0, description="0 keeps the encoder frozen")
+    parts: PartsConfig = Field(
+        PartsConfig(), description="how encoder, projector and language model learn, each its own"
+    )
     weight_decay: float = Field(0.05, ge=0)
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
 
@@ -61,22 +81,74 @@ class TrainConfig(Frozen):
     threads_per_worker: int = Field(1, ge=1)
     use_gpu: bool = False
     zero_stage: Literal[0, 1, 2, 3] = 0
+    offload_optimizer: bool = Field(
+        False, description="optimizer state and its update in CPU memory; ZeRO 1 to 3"
+    )
+    offload_parameters: bool = Field(False, description="parameters in CPU memory; ZeRO 3")
+    offload_adam: Literal["torch", "deepspeed"] = Field(
+        "torch", description="deepspeed: its CPU Adam, faster, compiled at start by a C++ compiler"
+    )
+    deepspeed: dict[str, Any] = Field(
+        default_factory=dict,
+        description="keys of DeepSpeed's configuration, each in place of the derived one, whole",
+    )
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradient_clipping: float = Field(1.0, gt=0, description="largest norm; not with muon")
+    gradient_checkpointing: bool = Field(
+        False, description="recompute the language model's layers in backward: memory for time"
+    )
+    tokens_per_micro_batch: int | None = Field(
+        None,
+        ge=1,
+        description="a worker's share of a step in parts of at most so many tokens; None: whole",
+    )
+    compile: bool = Field(False, description="torch.compile the language model's layers")
+    deterministic: bool = Field(False, description="the same run twice is the same bit for bit")
+    peak_flops: float | None = Field(
+        None, gt=0, description="of one worker's device, FLOP/s, for the MFU; None: by its name"
+    )
+    trackers: tuple[TrackerName, ...] = Field(
+        ("tensorboard",), description="where metrics go beside metrics.jsonl"
+    )
     checkpoint_every: int = Field(100, ge=1, description="steps (encoder: epochs)")
     keep_checkpoints: int = Field(2, ge=1)
     max_failures: int = Field(2, ge=0)
     log_every: int = Field(10, ge=1)
+    probe_every: int = Field(
+        0, ge=0, description="logged steps between two looks at the loss with exchanged ECGs; 0: no"
+    )
     packing: Literal["auto", "cache", "packed"] = Field(
         "auto",
         description="how questions share their ECG: a key-value cache, or packed sequences",
+    )
+    packed_attention: Literal["auto", "sdpa", "flex_attention"] = Field(
+        "auto", description="of packed sequences; auto: sdpa on a CPU, flex_attention on a GPU"
     )
     tokens_per_sequence: int | None = Field(
         None, ge=1, description="bound of a packed sequence; None: a step's longest group, >= 256"
     )
 
+    @field_validator("deepspeed")
+    @classmethod
+    def _owned_keys_stay(cls, found: dict[str, Any]) -> dict[str, Any]:
+        for key in found:
+            if key in OWNED_BY_THE_LOOP:
+                raise ValueError(f"{key}: expected it unset: {OWNED_BY_THE_LOOP[key]} decides it")
+        return found
+
     @model_validator(mode="after")
-    def _one_worker_in_process(self) -> TrainConfig:
+    def _options_fit_each_other(self) -> TrainConfig:
         if self.in_process and self.workers != 1:
             raise ValueError(f"workers: expected 1 with in_process, found {self.workers}")
+        if self.offload_optimizer and self.zero_stage == 0:
+            raise ValueError("offload_optimizer: expected zero_stage 1, 2 or 3, found 0")
+        if self.offload_parameters and self.zero_stage != 3:
+            raise ValueError(f"offload_parameters: expected zero_stage 3, found {self.zero_stage}")
+        if self.offload_adam == "deepspeed" and not self.offload_optimizer:
+            raise ValueError("offload_adam: deepspeed: expected with offload_optimizer")
+        if self.gradient_checkpointing and self.packing == "cache":
+            raise ValueError(
+                "gradient_checkpointing: expected packing auto or packed, found cache: a key-value "
+                "cache keeps what recomputation would drop"
+            )
         return self

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from truelead.config import LanguageModelConfig, Recipe
+from truelead.config import LanguageModelConfig, PartsLearning, Recipe
 from truelead.errors import ModelError
 from truelead.model.answer_rule import check_rule
 from truelead.model.configuration import TrueLeadConfig
@@ -90,10 +90,8 @@ def build_model(
             pad_token_id=tokenizer.pad_token_id,
         )
         model = compose(config, encoder, language_model)
-        train_encoder = max(
-            recipe.pretrain.encoder_learning_rate, recipe.finetune.encoder_learning_rate
-        )
-        prepare_for_training(model, wanted, train_encoder=train_encoder > 0)
+        train_encoder = recipe.trains_encoder("pretrain") or recipe.trains_encoder("finetune")
+        prepare_for_training(model, wanted, train_encoder=train_encoder)
     processor = TrueLeadProcessor(
         feature_extractor, tokenizer, tokens_per_ecg=model.projector.tokens
     )
@@ -117,6 +115,24 @@ def prepare_for_training(
         model.language_model.requires_grad_(False)
     elif config.train == "lora":
         add_lora(model.language_model, config.lora_rank, config.lora_alpha)
+    return model.train()
+
+
+def prepare_parts(
+    model: TrueLeadForConditionalGeneration, parts: PartsLearning
+) -> TrueLeadForConditionalGeneration:
+    """Say how each part learns: whole, by new adapters on its linear layers, or not at all.
+
+    What belongs to no part (a severity slot) always learns. A model from `load_model` goes through
+    here before its next stage.
+    """
+    model.requires_grad_(True)
+    for name, learning in parts:
+        part = getattr(model, name)
+        if learning.train == "frozen":
+            part.requires_grad_(False)
+        elif learning.train == "lora":
+            add_lora(part, learning.lora_rank, learning.lora_alpha)
     return model.train()
 
 

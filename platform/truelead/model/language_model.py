@@ -131,13 +131,21 @@ def resize_embeddings(model: PreTrainedModel, vocabulary: int, new_ids: list[int
         weight[~old] = weight[old].mean(dim=0)
 
 
-def add_lora(model: PreTrainedModel, rank: int, alpha: int) -> None:
-    """Freeze `model` and give its linear layers low-rank adapters (Hu et al. 2022), in place."""
+def add_lora(model: nn.Module, rank: int, alpha: int) -> None:
+    """Freeze `model` and give its layers low-rank adapters (Hu et al. 2022), in place.
+
+    Those are the linear layers of a language model but for its output layer, and the linear layers
+    and convolutions of any other module.
+    """
+    of_language = isinstance(model, PreTrainedModel)
+    kinds = (nn.Linear, nn.Conv1d)
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
+        target_modules="all-linear"
+        if of_language
+        else [name for name, child in model.named_modules() if isinstance(child, kinds)],
+        task_type="CAUSAL_LM" if of_language else None,
         fan_in_fan_out=any(isinstance(child, Conv1D) for child in model.modules()),
     )
     inject_adapter_in_model(config, model, adapter_name=_ADAPTER)
@@ -164,7 +172,9 @@ def merged_state(module: nn.Module, state: dict[str, Tensor] | None = None) -> d
         down = state.pop(f"{name}.lora_A.{_ADAPTER}.weight")
         up = state.pop(f"{name}.lora_B.{_ADAPTER}.weight")
         base = state.pop(f"{name}.base_layer.weight")
-        delta = (up.float() @ down.float()) * layer.scaling[_ADAPTER]
+        # A convolution's second matrix is one of kernel 1: together they are one convolution.
+        product = torch.tensordot(up.float().flatten(1), down.float(), dims=1)
+        delta = product * layer.scaling[_ADAPTER]
         if getattr(layer, "fan_in_fan_out", False):  # GPT-2 keeps its matrices transposed
             delta = delta.T
         state[f"{name}.weight"] = (base.float() + delta).to(base.dtype)

@@ -60,7 +60,7 @@ def run_study(plan: StudyPlan, prepare: Prepare) -> StudyResult:
         )
         for inputs, recipe in plan.inputs.items():
             prepare(recipe)
-            if 0 in (recipe.pretrain.encoder_learning_rate, recipe.finetune.encoder_learning_rate):
+            if not (recipe.trains_encoder("pretrain") and recipe.trains_encoder("finetune")):
                 ensure_features(
                     inputs / "encoder", inputs / "shards", inputs / "features", recipe.data
                 )

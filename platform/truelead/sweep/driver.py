@@ -126,7 +126,7 @@ def start_session() -> None:
 
 def _uses_features(plan: SweepPlan) -> bool:
     recipes = [plan.trial_recipe(trial, 1) for trial in range(len(plan.values))]
-    return any(recipe.pretrain.encoder_learning_rate == 0 for recipe in recipes)
+    return any(not recipe.trains_encoder("pretrain") for recipe in recipes)
 
 
 def _tune(plan: SweepPlan, concurrent: int) -> tuple[TrialResult, ...]:

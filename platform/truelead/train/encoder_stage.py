@@ -44,6 +44,7 @@ def run(recipe: Recipe) -> Path:
             "numbers": [recipe.train.dtype, recipe.train.gradient_clipping],
             "split": recipe.evaluate.split,
             "input": store.digest,
+            **({"deepspeed": tree["train"]["deepspeed"]} if recipe.train.deepspeed else {}),
         },
     )
     if stage.is_finished():
@@ -80,5 +81,7 @@ def run(recipe: Recipe) -> Path:
             f"encoder: macro AUROC {metrics['macro_auroc']:.3f} over {metrics['statements']} "
             f"SCP statements of {metrics['ecgs']} {metrics['split']} ECGs"
         )
-    stage.finish({"macro_auroc": metrics.get("macro_auroc"), "steps": steps})
+    stage.finish(
+        {"macro_auroc": metrics.get("macro_auroc"), "steps": steps, **metrics.get("summary", {})}
+    )
     return stage.folder

@@ -28,11 +28,13 @@ from truelead.train.environment import prepare_worker
 from truelead.train.feed import stream
 from truelead.train.in_process import stage_checkpoints
 from truelead.train.launch import reporting_errors
-from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
+from truelead.train.loop import LoopConfig, Trainer
 from truelead.train.metrics import MetricsWriter
 from truelead.train.optimizer import Optimization
 from truelead.train.plan import Plan, PlannedStep, Position
 from truelead.train.readers import SignalReader
+from truelead.train.step import FeedBatch, LossTerms
+from truelead.train.throughput import Ratio
 
 ENCODER_METRICS = "metrics.json"
 _EVALUATION_BATCH = 128
@@ -124,6 +126,10 @@ class EncoderTask:
         n = len(content["ecg_NLT"])
         return LossTerms(output["loss"] * n, torch.tensor(float(n)), {"ecgs": float(n)})
 
+    def probe(self, engine: Engine, content: Any) -> dict[str, Ratio]:
+        """Nothing: there are no questions yet."""
+        return {}
+
     def _mine(self, step: PlannedStep[str, bool]) -> list[str]:
         return [planned.item for planned in step.share(self._rank, self._workers)]
 
@@ -137,7 +143,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     told = EncoderArguments(**arguments)
     recipe, train = told.recipe, told.recipe.train
     config = recipe.encoder_training
-    prepare_worker(train.threads_per_worker)
+    prepare_worker(train.threads_per_worker, deterministic=train.deterministic)
     import ray
 
     rank, workers = dist.get_rank(), dist.get_world_size()
@@ -169,8 +175,11 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
     )
     trainer.fit()
+    summary = trainer.throughput.whole_run()
     state = engine.full_state()
-    return _finish(told, targets, store, reader, state) if rank == 0 else {}
+    if rank > 0:
+        return {}
+    return {**_finish(told, targets, store, reader, state), "summary": summary}
 
 
 def _model(told: EncoderArguments, targets: Targets) -> EncoderPretrainingModel:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from truelead.config import TrainConfig
+from truelead.train.deepspeed_config import check_compiler, deepspeed_config
 from truelead.train.optimizer import Optimization, build_optimizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -35,14 +36,25 @@ class Engine:
         self.dtype = _DTYPES[train.dtype]
         self.zero_stage = train.zero_stage
         self._plain_norm = math.nan
-        self._optimizer = build_optimizer(model, optimization)
+        if train.offload_adam == "deepspeed":
+            check_compiler()
+        self._optimizer = build_optimizer(
+            model, optimization, cpu_adam=train.offload_adam == "deepspeed"
+        )
         self._peak_rates = [group["lr"] for group in self._optimizer.param_groups]
+        # DeepSpeed makes the optimizer's state by an update with zero gradients. At rate 0 the
+        # decay of that update changes no weight.
+        for group in self._optimizer.param_groups:
+            group["lr"] = 0.0
         self.deepspeed, *_ = deepspeed.initialize(
             model=model,
             model_parameters=[p for p in model.parameters() if p.requires_grad],
             optimizer=self._optimizer,
             config=deepspeed_config(train, optimization),
         )
+        if self.zero_stage == 0:
+            # Else that update would count as the first, and Adam correct its bias for the second.
+            self._optimizer.state.clear()
 
     @property
     def module(self) -> nn.Module:
@@ -59,8 +71,15 @@ class Engine:
         """Run the model's forward."""
         return self.deepspeed(*arguments, **named)
 
+    def expect(self, *, last: bool) -> None:
+        """Say, before the forward, whether the coming backward pass is the last of its step.
+
+        Every worker runs the same number of passes a step: ZeRO reduces gradients in each.
+        """
+        self.deepspeed.set_gradient_accumulation_boundary(last)
+
     def backward(self, loss: torch.Tensor) -> None:
-        """Gradients of a scalar; DeepSpeed averages them over the workers."""
+        """Gradients of a scalar, on top of the step's earlier passes; averaged over the workers."""
         self.deepspeed.backward(loss)
 
     def update(self, step: int) -> bool:
@@ -121,21 +140,3 @@ class Engine:
             buffers = self.module.named_buffers()
             state.update({n: b.detach().cpu().clone() for n, b in buffers if n in known})
         return state
-
-
-def deepspeed_config(train: TrainConfig, optimization: Optimization) -> dict[str, Any]:
-    """DeepSpeed's own configuration for the typed one."""
-    # Muon needs a matrix's gradient whole, so ZeRO must not scatter it. Its updates have a fixed
-    # size; ZeRO would clip them in place of the gradients, so nothing is clipped with Muon.
-    muon = optimization.optimizer == "muon"
-    return {
-        # The loss is divided by the global count in the loop, so this only satisfies DeepSpeed.
-        "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": 1,
-        "gradient_clipping": 0.0 if muon else train.gradient_clipping,
-        "zero_optimization": {"stage": train.zero_stage, "reduce_scatter": not muon},
-        "zero_allow_untested_optimizer": True,
-        "bf16": {"enabled": train.dtype == "bfloat16"},
-        "steps_per_print": 10**9,
-        "wall_clock_breakdown": False,
-    }

@@ -30,11 +30,13 @@ def prepare_driver() -> None:
     _choose_accelerator()
 
 
-def prepare_worker(threads: int) -> None:
+def prepare_worker(threads: int, *, deterministic: bool = False) -> None:
     """Set a training worker's threads and accelerator; call before importing deepspeed.
 
     Args:
         threads: torch threads of this process.
+        deterministic: use only operations that give the same bits again; others raise. It holds
+            for the process until the next call.
     """
     import logging
 
@@ -44,6 +46,11 @@ def prepare_worker(threads: int) -> None:
     _choose_accelerator()
     quieten_hub()
     torch.set_num_threads(threads)
+    if deterministic:
+        # cuBLAS reads it when it starts; without it matrix products may differ from run to run.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(deterministic)
     for name in ("DeepSpeed", "ray.data"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from truelead.config import Recipe, StageConfig
+from truelead.config import PartsConfig, Recipe, StageConfig
 from truelead.data.durable import file_sha256
 from truelead.data.measurements import measurement_digest
 from truelead.data.store import ShardStore
@@ -58,16 +58,17 @@ def run(recipe: Recipe, arm: str, stage: StageName) -> Path:
     if place.is_finished():
         return place.folder
     place.begin(recipe)
+    summary: dict[str, float] = {}
     if not _copied_from_another_arm(recipe, arm, stage, place):
         ensure_severity(recipe)
         setup = build_setup(recipe, store.records)
         adjustment = build_adjustment(config, setup, recipe.seed)
         _write_diagnostics(place.folder, adjustment)
-        _train(recipe, arm, stage, place, encoder, setup, adjustment)
+        summary = _train(recipe, arm, stage, place, encoder, setup, adjustment)
         write_training_diagnostics(
             place.folder, f"{arm}: {stage}", store, setup, seed=recipe.questions.seed
         )
-    place.finish({"arm": arm, "stage": stage, "steps": config.steps})
+    place.finish({"arm": arm, "stage": stage, "steps": config.steps, **summary})
     return place.folder
 
 
@@ -79,7 +80,8 @@ def _train(
     encoder: Path,
     setup: Setup,
     adjustment: Adjustment,
-) -> None:
+) -> dict[str, float]:
+    """Train; returns the speed of the run."""
     from truelead.data.ray_session import ensure_ray
     from truelead.model.build import load_model, save_model
     from truelead.train.language_worker import LanguageArguments, language_worker
@@ -89,13 +91,14 @@ def _train(
     start = _starting_model(recipe, arm, stage, place, encoder, setup, adjustment)
     if config.steps == 0:
         save_model(place.folder, *load_model(start))
+        trained: dict[str, Any] = {}
     else:
         ensure_ray()
         import ray
 
         shards = recipe.output / "shards"
         features = None
-        if config.encoder_learning_rate == 0:
+        if not recipe.trains_encoder(stage):
             features = encoder.parent / "features"
             ensure_features(encoder, shards, features, recipe.data)
         told = LanguageArguments(
@@ -108,7 +111,7 @@ def _train(
             adjustment=ray.put(adjustment),
             key=place.key,
         )
-        launch(
+        trained = launch(
             language_worker,
             {f.name: getattr(told, f.name) for f in dataclasses.fields(told)},
             train=recipe.train,
@@ -118,6 +121,8 @@ def _train(
         )
     if start.parent == place.folder:
         shutil.rmtree(start)
+    speed: dict[str, float] = trained.get("summary", {})
+    return speed
 
 
 def _starting_model(
@@ -166,7 +171,7 @@ def _first_encoder(recipe: Recipe, arm: str) -> Path:
     if kind == "pretrained":
         return recipe.output / "encoder"
     for stage in ("pretrain", "finetune"):
-        if getattr(recipe, stage).encoder_learning_rate > 0:
+        if recipe.trains_encoder(stage):
             raise ConfigError(
                 f"arms: {arm}: encoder: random: expected {stage}.encoder_learning_rate 0"
             )
@@ -182,6 +187,12 @@ def _parts(
         name: tree[name]
         for name in ("seed", "projector", "language_model", "questions", "severity", stage)
     }
+    # Keys that say nothing leave the digests of earlier runs as they were.
+    parts[stage] = {k: v for k, v in tree[stage].items() if k != "parts"}
+    if getattr(recipe, stage).parts != PartsConfig():
+        parts["learning"] = recipe.parts(stage).model_dump()
+    if recipe.train.deepspeed:
+        parts["deepspeed"] = tree["train"]["deepspeed"]
     if recipe.planted is not None:
         parts["planted"] = tree["planted"]
     parts["stage"] = stage

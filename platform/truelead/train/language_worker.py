@@ -1,42 +1,37 @@
-"""What a worker does in a language-model stage: planned questions in, answer loss out.
-
-Shape suffixes: G groups, B question rows, N ECGs in the batch, P patches, D encoder width.
-"""
+"""What a worker does in a language-model stage: it loads, trains and saves the model."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
 
 from truelead.config import Recipe
 from truelead.data.store import ShardStore
 from truelead.debias.adjustment import Adjustment, DrawnQuestion
 from truelead.debias.adjustment.loss_level import LossLevel
-from truelead.model.batch import Batch
-from truelead.model.build import load_model, prepare_for_training, save_model
-from truelead.model.processing import GroupInput, TrueLeadProcessor
-from truelead.train.answer_rows import OptionBatch, OptionBatches
+from truelead.model.build import load_model, prepare_parts, save_model
+from truelead.model.processing import TrueLeadProcessor
+from truelead.train.answer_rows import OptionBatches
+from truelead.train.device import peak_flops
 from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.features import FeatureCache
-from truelead.train.feed import stream
 from truelead.train.in_process import stage_checkpoints
 from truelead.train.launch import reporting_errors
-from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
+from truelead.train.loop import LoopConfig, Trainer
 from truelead.train.metrics import MetricsWriter
 from truelead.train.objective_model import MODEL_PREFIX, ObjectiveModel, split_state
 from truelead.train.optimizer import Optimization
-from truelead.train.packing import Packer, make_packer
-from truelead.train.plan import Plan, Planned, PlannedStep, Position
+from truelead.train.packing import make_packer
+from truelead.train.plan import Plan, PlannedStep
+from truelead.train.question_task import QuestionTask
 from truelead.train.readers import FeatureReader, Reader, SignalReader
+from truelead.train.speed import check_separable, speed_up
+from truelead.train.work import work_of
 
 Group = tuple[str, ...]
 Step = PlannedStep[Group, tuple[DrawnQuestion, ...]]
@@ -67,100 +62,6 @@ class LanguageArguments:
     key: str
 
 
-class QuestionTask:
-    """Questions drawn for the planned groups; those about one ECG share its encoding."""
-
-    def __init__(
-        self,
-        plan: Plan[Group, tuple[DrawnQuestion, ...]],
-        reader: Reader,
-        processor: TrueLeadProcessor,
-        *,
-        steps: int,
-        rank: int,
-        workers: int,
-        options: OptionBatches | None = None,
-        packer: Packer | None = None,
-        in_process: bool = False,
-    ) -> None:
-        """Args:
-        reader: gives features (a `FeatureReader`) or standardised signals.
-        steps: length of the stage.
-        rank, workers: which share of every step is this worker's.
-        options: makes rows of options for an objective; None for the answers' likelihood.
-        packer: lays rows of answers out in packed sequences; None leaves them to the cache.
-        in_process: read the ECGs in this process, not by Ray Data.
-        """
-        self._plan = plan
-        self._reader = reader
-        self._processor = processor
-        self._steps = steps
-        self._rank = rank
-        self._workers = workers
-        self._options = options
-        self._in_process = in_process
-        self._packer = packer
-        # The plan's groups follow the listing of the set, as the shards and the features do.
-        names = dict.fromkeys(name for group in plan.items for name in group)
-        self._storage_order = {name: number for number, name in enumerate(names)}
-
-    def batches(self, step: int, position: dict[str, int] | None) -> Iterator[FeedBatch]:
-        """This worker's batches from `step` on."""
-        planned = self._plan.steps(Position(**position) if position else Position())
-        arrays = stream(
-            planned,
-            self._record_ids,
-            self._reader,
-            limit=self._steps - step,
-            storage_order=self._storage_order,
-            in_process=self._in_process,
-        )
-        for item, values in arrays:
-            yield FeedBatch(self._batch(item, values), dataclasses.asdict(item.after))
-
-    def loss(self, engine: Engine, content: Batch | OptionBatch) -> LossTerms:
-        """Weighted negative log-likelihood of the answers, or the strategy's own objective."""
-        if isinstance(content, OptionBatch):
-            options = content.to(engine.device)
-            loss, batch = engine(options), options.batch
-            tokens_B = options.answer_tokens_B
-        else:
-            batch = content.to(engine.device)
-            output = engine(batch=batch)
-            loss, tokens_B = (batch.weight_B * output.loss_B).sum(), output.tokens_B
-        counts = {
-            "answer_tokens": float(tokens_B.sum()),
-            "questions": float(batch.rows),
-            "ecgs": float((batch.ecg_index_GE >= 0).sum()),
-        }
-        return LossTerms(loss, (batch.weight_B * tokens_B).sum(), counts)
-
-    def _mine(self, step: Step) -> Sequence[Planned[Group, tuple[DrawnQuestion, ...]]]:
-        return step.share(self._rank, self._workers)
-
-    def _record_ids(self, step: Step) -> list[str]:
-        return list(dict.fromkeys(name for planned in self._mine(step) for name in planned.item))
-
-    def _batch(self, step: Step, values: NDArray[Any]) -> Batch | OptionBatch:
-        place = {name: index for index, name in enumerate(self._record_ids(step))}
-        kind = "features" if values.dtype == np.float16 else "ecgs"
-        if self._options is not None:
-            drawn = [(planned.item, planned.content) for planned in self._mine(step)]
-            return self._options(drawn, place, {kind: values})
-        groups = [
-            GroupInput(
-                ecgs=tuple(place[name] for name in planned.item),
-                questions=tuple(drawn.question for drawn in planned.content),
-                weights=tuple(drawn.weight for drawn in planned.content),
-                told_strata=tuple(drawn.told_stratum for drawn in planned.content),
-            )
-            for planned in self._mine(step)
-        ]
-        arrays: dict[str, Any] = {kind: values}
-        batch = self._processor.batch(groups, **arrays)
-        return batch if self._packer is None else self._packer(batch)
-
-
 def language_worker(arguments: dict[str, Any]) -> dict[str, Any]:
     """Ray Train's worker function; `arguments` are the fields of `LanguageArguments`."""
     return reporting_errors(_train, arguments)
@@ -170,7 +71,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     told = LanguageArguments(**arguments)
     recipe, train = told.recipe, told.recipe.train
     config = getattr(recipe, told.stage)
-    prepare_worker(train.threads_per_worker)
+    prepare_worker(train.threads_per_worker, deterministic=train.deterministic)
     import ray
 
     rank, workers = dist.get_rank(), dist.get_world_size()
@@ -184,19 +85,28 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             adjustment, processor, blind=objective.needs_blind, foil=objective.needs_foil
         )
     packer = make_packer(train, model, reads_options=objective is not None)
+    check_separable(train, objective)
+    work = work_of(model)
+    speed_up(model, train, optimizer=config.optimizer)
     trained = model if objective is None else ObjectiveModel(model, objective)
+    prefix = "" if objective is None else MODEL_PREFIX
+    parts = recipe.parts(told.stage)
     engine = Engine(
         trained,
         train,
         Optimization(
             learning_rate=config.learning_rate,
-            encoder_learning_rate=config.encoder_learning_rate,
+            encoder_learning_rate=parts.encoder.learning_rate,
             weight_decay=config.weight_decay,
             warmup_steps=int(config.warmup_fraction * config.steps),
             steps=config.steps,
             optimizer=config.optimizer,
             matrix_learning_rate=config.matrix_learning_rate,
-            encoder_prefix="encoder." if objective is None else MODEL_PREFIX + "encoder.",
+            encoder_prefix=prefix + "encoder.",
+            part_learning_rates=(
+                (prefix + "projector.", parts.projector.learning_rate),
+                (prefix + "language_model.", parts.language_model.learning_rate),
+            ),
         ),
     )
     task = QuestionTask(
@@ -214,11 +124,21 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         options=options,
         packer=packer,
         in_process=train.in_process,
+        tokens_per_part=train.tokens_per_micro_batch,
+        work=work,
+        strata=adjustment.setup.severity.strata,
     )
     trainer = Trainer(
         engine,
         task,
-        LoopConfig(config.steps, train.checkpoint_every, train.log_every, recipe.seed),
+        LoopConfig(
+            config.steps,
+            train.checkpoint_every,
+            train.log_every,
+            recipe.seed,
+            probe_every=train.probe_every * train.log_every,
+            peak_flops=peak_flops(train),
+        ),
         checkpoints=stage_checkpoints(told.folder, told.key, train),
         writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
     )
@@ -231,17 +151,14 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             objective.load_state_dict(own)
             rule = objective.answer_rule()
         _save(told, state, rule)
-    return {"metrics": metrics}
+    return {"metrics": metrics, "summary": trainer.throughput.whole_run()}
 
 
 def _start(told: LanguageArguments) -> tuple[Any, TrueLeadProcessor]:
     """The model to train, the same in every worker: new adapters are drawn from the seed."""
-    config = getattr(told.recipe, told.stage)
     model, processor = load_model(told.start)
     torch.manual_seed(told.recipe.seed)
-    prepare_for_training(
-        model, told.recipe.language_model, train_encoder=config.encoder_learning_rate > 0
-    )
+    prepare_parts(model, told.recipe.parts(told.stage))
     return model, processor
 
 
@@ -254,8 +171,9 @@ def _save(
     if rule is not None:
         model.config.answer_rule = rule
     save_model(told.folder, model.eval(), processor)
-    if getattr(told.recipe, told.stage).encoder_learning_rate > 0:
-        model.encoder.save(told.folder / "encoder")
+    if told.recipe.trains_encoder(told.stage):
+        # As it was saved, with its adapters merged.
+        load_model(told.folder)[0].encoder.save(told.folder / "encoder")
 
 
 def _reader(told: LanguageArguments) -> Reader:

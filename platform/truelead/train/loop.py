@@ -8,10 +8,9 @@ changes it (a mean of the workers' means would).
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -20,7 +19,9 @@ from torch import Tensor
 from truelead.errors import TrueLeadError
 from truelead.train.checkpoint import Checkpoints
 from truelead.train.engine import Engine
-from truelead.train.metrics import MetricsWriter, peak_memory_bytes
+from truelead.train.metrics import MetricsWriter
+from truelead.train.step import FeedBatch, LossTerms, StepDone, Task
+from truelead.train.throughput import Ratio, Throughput
 
 MAXIMUM_SKIPPED_STEPS = 10
 """Updates that may be left out for a loss or gradient that is not finite, in one run."""
@@ -31,61 +32,20 @@ class DivergedError(TrueLeadError):
 
 
 @dataclass(frozen=True)
-class LossTerms:
-    """What one worker adds to the loss of a step.
-
-    Attributes:
-        loss: scalar, the weighted sum of the rows' losses.
-        weight: scalar, the weighted count that the global sum is divided by.
-        counts: work done, such as "answer_tokens", "questions", "ecgs"; logged as rates. Every
-            worker gives the same names in the same order.
-    """
-
-    loss: Tensor
-    weight: Tensor
-    counts: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class FeedBatch:
-    """One worker's share of a step.
-
-    Attributes:
-        content: what `Task.loss` takes.
-        position: JSON values from which `Task.batches` goes on after this step.
-    """
-
-    content: Any
-    position: dict[str, int]
-
-
-class Task(Protocol):
-    """What a stage trains: its batches and its loss."""
-
-    def batches(self, step: int, position: dict[str, int] | None) -> Iterator[FeedBatch]:
-        """Batches from `step` on; a pure function of the two arguments and the stage's seed."""
-
-    def loss(self, engine: Engine, content: Any) -> LossTerms:
-        """Run the model on one batch."""
-
-
-@dataclass(frozen=True)
 class LoopConfig:
-    """Length and rhythm of the loop; all in steps."""
+    """Length and rhythm of the loop; all in steps.
+
+    Attributes:
+        probe_every: a multiple of `log_every`; 0: `Task.probe` is not asked.
+        peak_flops: of one worker's device, for the MFU; None: there is none.
+    """
 
     steps: int
     checkpoint_every: int
     log_every: int
     seed: int
-
-
-@dataclass
-class _Window:
-    """Sums since the last logged step."""
-
-    start: float = field(default_factory=time.monotonic)
-    steps: int = 0
-    counts: dict[str, float] = field(default_factory=dict)
+    probe_every: int = 0
+    peak_flops: float | None = None
 
 
 class Trainer:
@@ -115,7 +75,8 @@ class Trainer:
         self.position: dict[str, int] | None = None
         self._restore()
         self._writer: MetricsWriter | None = writer_for(self.step) if writer_for else None
-        self._window = _Window()
+        peak = config.peak_flops
+        self.throughput = Throughput(None if peak is None else peak * self.world_size)
 
     def fit(self) -> dict[str, float]:
         """Train from the restored step to the last.
@@ -149,46 +110,93 @@ class Trainer:
 
     def train_step(self, batch: FeedBatch) -> dict[str, float]:
         """One update, or one skipped step; counts, logs, and moves the position on."""
-        loss, counts, applied = self.forward_backward_step(batch)
-        applied = applied and self.engine.update(self.step)
+        done = self.forward_backward_step(batch)
+        applied = done.applicable and self.engine.update(self.step)
         if not applied:
             self._count_skip()
-        self._window.steps += 1
-        for name, value in counts.items():
-            self._window.counts[name] = self._window.counts.get(name, 0.0) + value
         self.step += 1
         self.position = batch.position
         metrics = {
-            "loss": loss,
+            "loss": done.loss,
             "learning_rate": self.engine.learning_rate,
             "gradient_norm": self.engine.gradient_norm if applied else math.nan,
             "skipped_steps": float(self.skipped),
         }
+        self.throughput.add(done.counts, done.ratios)
         if self.step % self.config.log_every == 0 or self._is_last():
-            metrics |= self._log(metrics)
+            metrics |= self._log(metrics, batch)
         return metrics
 
-    def forward_backward_step(self, batch: FeedBatch) -> tuple[float, dict[str, float], bool]:
-        """Loss of all workers, their work counts, and whether the gradients may be applied.
+    def forward_backward_step(self, batch: FeedBatch) -> StepDone:
+        """The step's loss and gradients.
 
-        The gradients are left unmade where the loss of any worker is not finite; all workers
-        see the same sums, so all leave the step out together.
+        The gradients are left unmade, or made NaN, where the loss of any worker is not finite; all
+        workers see the same sums, so all leave the step out together.
         """
+        if batch.parts:
+            return self._in_parts(batch)
+        self.engine.expect(last=True)
         terms = self.task.loss(self.engine, batch.content)
+        done = self._over_workers(terms, terms.loss.detach(), terms.weight.detach())
+        if done.applicable:
+            # DeepSpeed divides the summed gradients by the number of workers.
+            self.engine.backward(terms.loss * (self.world_size / done.weight))
+        return done
+
+    def _in_parts(self, batch: FeedBatch) -> StepDone:
+        """As `forward_backward_step`, a micro-batch at a time.
+
+        Every worker runs as many parts as the one with the most, since ZeRO's workers meet in each
+        pass. The step's weight is known before its first pass, so that nothing is divided after.
+        """
+        passes, weight = self._agreed(len(batch.parts), batch.weight)
+        if not weight > 0:
+            return StepDone(math.nan, weight, {}, {}, applicable=False)
+        total = LossTerms(torch.zeros(()), torch.tensor(batch.weight), {}, {})
+        for number in range(passes):
+            last = number == passes - 1
+            self.engine.expect(last=last)
+            if number < len(batch.parts):
+                terms = self.task.loss(self.engine, batch.parts[number])
+                total = total.plus(terms)
+            else:
+                terms = self.task.loss(self.engine, batch.filler)
+            scale = self.world_size / weight
+            if last:
+                done = self._over_workers(total, total.loss, total.weight)
+                # The passes before have left gradients: NaN makes the update leave them out.
+                scale = scale if done.applicable else math.nan
+            self.engine.backward(terms.loss * scale)
+        return replace(done, applicable=True)
+
+    def _agreed(self, parts: int, weight: float) -> tuple[int, float]:
+        """The most parts of a worker, and the weights of all workers together."""
+        if not dist.is_initialized():
+            return parts, weight
+        mine = torch.tensor([parts, weight], dtype=torch.float64, device=self.engine.device)
+        everyone = [torch.empty_like(mine) for _ in range(self.world_size)]
+        dist.all_gather(everyone, mine)
+        found = torch.stack(everyone)
+        return int(found[:, 0].max()), float(found[:, 1].sum())
+
+    def _over_workers(self, terms: LossTerms, loss: Tensor, weight: Tensor) -> StepDone:
+        """What all workers did, summed; NaN and infinity come through."""
+        names = list(terms.ratios)
+        told = [value for name in names for value in terms.ratios[name]]
         sums = torch.tensor(
-            [0.0, 0.0, *terms.counts.values()], dtype=torch.float64, device=terms.loss.device
+            [0.0, 0.0, *terms.counts.values(), *told],
+            dtype=torch.float64,
+            device=self.engine.device,
         )
-        sums[0], sums[1] = terms.loss.detach(), terms.weight.detach()
+        sums[0], sums[1] = loss, weight
         if dist.is_initialized():
             dist.all_reduce(sums)
         loss_sum, weight_sum, *totals = sums.tolist()
-        counts = dict(zip(terms.counts, totals, strict=True))
-        loss = loss_sum / weight_sum if weight_sum > 0 else math.nan
-        if not math.isfinite(loss):
-            return loss, counts, False
-        # DeepSpeed divides the summed gradients by the number of workers.
-        self.engine.backward(terms.loss * (self.world_size / weight_sum))
-        return loss, counts, True
+        counts = dict(zip(terms.counts, totals, strict=False))
+        pairs = iter(totals[len(counts) :])
+        ratios = {name: Ratio(next(pairs), next(pairs)) for name in names}
+        mean = loss_sum / weight_sum if weight_sum > 0 else math.nan
+        return StepDone(mean, weight_sum, counts, ratios, applicable=math.isfinite(mean))
 
     def _count_skip(self) -> None:
         self.skipped += 1
@@ -202,15 +210,21 @@ class Trainer:
     def _is_last(self) -> bool:
         return self.step >= self.config.steps
 
-    def _log(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        seconds = max(1e-9, time.monotonic() - self._window.start)
-        more = {f"{name}_per_second": n / seconds for name, n in self._window.counts.items()}
-        more["step_seconds"] = seconds / self._window.steps
-        more["peak_memory_bytes"] = float(peak_memory_bytes())
+    def _log(self, metrics: Mapping[str, float], batch: FeedBatch) -> dict[str, float]:
+        more = self.throughput.since_last_log()
+        if self.config.probe_every and self.step % self.config.probe_every == 0:
+            more |= self._probed(batch)
         if self._writer is not None:
             self._writer.log(self.step, {**metrics, **more})
-        self._window = _Window()
         return more
+
+    def _probed(self, batch: FeedBatch) -> dict[str, float]:
+        content = batch.parts[0] if batch.parts else batch.content
+        found = LossTerms(
+            torch.zeros(()), torch.ones(()), {}, self.task.probe(self.engine, content)
+        )
+        done = self._over_workers(found, found.loss, found.weight)
+        return {n: ratio.total / ratio.of for n, ratio in done.ratios.items() if ratio.of}
 
     def _save(self, metrics: Mapping[str, float]) -> None:
         if self.checkpoints is None:

@@ -28,7 +28,12 @@ class ObjectiveModel(nn.Module):
 
     Where the objective is the plain cross-entropy of the options this is the answers' likelihood,
     to the last digit: -log p(answer) = -log p(any option) - log p(answer given any option).
+
+    Attributes:
+        cross_entropy_B: -log p(answer given any option) of the last rows read, to be told.
     """
+
+    cross_entropy_B: Tensor
 
     def __init__(self, model: TrueLeadForConditionalGeneration, objective: Objective) -> None:
         super().__init__()
@@ -51,6 +56,7 @@ class ObjectiveModel(nn.Module):
             blind_BK=self._blind(content),
             foil_BK=self._foil(content),
         )
+        self.cross_entropy_B = rows.cross_entropy_B.detach()
         any_option_B = score_BK.logsumexp(dim=1)
         loss: Tensor = self.objective(rows) - (facts.weight_B * any_option_B).sum()
         return loss

@@ -16,6 +16,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from truelead.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Optimization:
@@ -24,6 +26,8 @@ class Optimization:
     Attributes:
         learning_rate: peak rate of what AdamW updates, but for the encoder.
         encoder_learning_rate: peak rate of the parameters under `encoder_prefix`.
+        part_learning_rates: peak rates of what AdamW updates of the parameters under other
+            prefixes.
         warmup_steps, steps: the schedule rises linearly over the first and follows a half cosine
             down to 0 at the second.
         optimizer: "adamw", or "muon" for the hidden matrices.
@@ -36,6 +40,7 @@ class Optimization:
     steps: int
     encoder_learning_rate: float | None = None
     encoder_prefix: str = "encoder."
+    part_learning_rates: tuple[tuple[str, float], ...] = ()
     optimizer: Literal["adamw", "muon"] = "adamw"
     matrix_learning_rate: float = 0.02
 
@@ -63,6 +68,9 @@ def parameter_groups(model: nn.Module, optimization: Optimization) -> list[dict[
         decays = parameter.ndim >= 2 and id(parameter) not in embeddings
         decay = optimization.weight_decay if decays else 0.0
         rate, hidden = optimization.learning_rate, False
+        for prefix, own in optimization.part_learning_rates:
+            if name.startswith(prefix):
+                rate = own
         if optimization.encoder_learning_rate is not None and name.startswith(
             optimization.encoder_prefix
         ):
@@ -77,9 +85,26 @@ def parameter_groups(model: nn.Module, optimization: Optimization) -> list[dict[
     ]
 
 
-def build_optimizer(model: nn.Module, optimization: Optimization) -> torch.optim.Optimizer:
-    """The optimizer over `parameter_groups`."""
+def build_optimizer(
+    model: nn.Module, optimization: Optimization, *, cpu_adam: bool = False
+) -> torch.optim.Optimizer:
+    """The optimizer over `parameter_groups`.
+
+    Args:
+        cpu_adam: DeepSpeed's AdamW for state in CPU memory, which is compiled when first used.
+
+    Raises:
+        ConfigError: Muon was asked for with it.
+    """
     groups = parameter_groups(model, optimization)
+    if cpu_adam:
+        if optimization.optimizer != "adamw":
+            raise ConfigError("train.offload_adam: deepspeed: expected optimizer adamw, found muon")
+        from deepspeed.ops.adam import DeepSpeedCPUAdam
+
+        # The epsilon and betas of torch's AdamW.
+        adam: torch.optim.Optimizer = DeepSpeedCPUAdam(groups, adamw_mode=True, eps=1e-8)
+        return adam
     if optimization.optimizer == "adamw":
         return torch.optim.AdamW(groups)
     from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam

@@ -50,14 +50,25 @@ class Packer:
     multiple: int = 1
 
     def __call__(self, batch: Batch) -> Batch:
-        """The batch to train on."""
-        longest = longest_group(batch)
-        if not self.always and (
-            longest > LONGEST_PACKED_GROUP
-            or batch.rows < FEWEST_QUESTIONS * len(batch.prefix_ids_GP)
-        ):
-            return batch
-        bound = self.tokens_per_sequence or max(longest, SHORTEST_BOUND)
+        """The batch to train on, in the form that pays for it."""
+        groups = len(batch.prefix_ids_GP)
+        return (
+            self.laid_out(batch) if self.pays(batch.rows, groups, longest_group(batch)) else batch
+        )
+
+    def pays(self, rows: int, groups: int, longest: int) -> bool:
+        """Whether a step of so many question rows and groups is packed.
+
+        Workers of one step must agree, since ZeRO's workers meet in every layer: ask about the
+        step, not about a worker's share of it.
+        """
+        return self.always or (
+            longest <= LONGEST_PACKED_GROUP and rows >= FEWEST_QUESTIONS * groups
+        )
+
+    def laid_out(self, batch: Batch) -> Batch:
+        """The batch in packed sequences."""
+        bound = self.tokens_per_sequence or max(longest_group(batch), SHORTEST_BOUND)
         return pack(batch, bound, multiple=self.multiple)
 
 
@@ -73,28 +84,41 @@ def make_packer(
     """The packer of a training; None where every step reads its prefixes into a cache.
 
     Args:
-        model: before DeepSpeed has it. To pack on a GPU its attention is set to FlexAttention.
+        model: before DeepSpeed has it. Its attention is set to FlexAttention where that packs.
         reads_options: the objective reads options behind questions already read, which needs the
             cache: `packed` falls back to it there.
 
     Raises:
-        ConfigError: `packed` is asked of a language model that cannot be trained so.
+        ConfigError: `packed` is asked of a language model that cannot be trained so, or gradient
+            checkpointing of a training that cannot be packed.
     """
-    if train.packing == "cache" or (train.packing == "auto" and train.use_gpu):
+    checkpointing = train.gradient_checkpointing
+    if train.packing == "cache" or (
+        train.packing == "auto" and train.use_gpu and not checkpointing
+    ):
         return None
     if reads_options:
+        if checkpointing:
+            raise ConfigError(
+                "train.gradient_checkpointing: expected false: this strategy's objective reads "
+                "options, which needs the key-value cache that recomputation would drop"
+            )
         if train.packing == "packed":
             _log.warning("train.packing: packed: this objective reads options: cache is used")
         return None
     refusal = refusal_of(model.language_model)
     if refusal is not None:
+        if checkpointing:
+            raise ConfigError(f"train.gradient_checkpointing: language model: {refusal}")
         if train.packing == "packed":
             raise ConfigError(f"train.packing: packed: language model: {refusal}: use cache")
         return None
-    if train.use_gpu:
+    attention = train.packed_attention
+    flex = attention == "flex_attention" or (attention == "auto" and train.use_gpu)
+    if flex:
         model.language_model.set_attn_implementation("flex_attention")
     return Packer(
-        always=train.packing == "packed",
+        always=train.packing == "packed" or checkpointing,
         tokens_per_sequence=train.tokens_per_sequence,
-        multiple=FLEX_BLOCK if train.use_gpu else 1,
+        multiple=FLEX_BLOCK if flex else 1,
     )
