@@ -65,7 +65,19 @@ class TrainConfig(Frozen):
     gradient_clipping: float = Field(1.0, gt=0, description="largest norm; not with muon")
     checkpoint_every: int = Field(100, ge=1, description="steps (encoder: epochs)")
     keep_checkpoints: int = Field(2, ge=1)
-    max_failures: int = Field(2, ge=0)
+    checkpoints_url: str | None = Field(
+        None, description="folder of all stages' checkpoints, any fsspec URL; None: in the run"
+    )
+    max_failed_saves: int = Field(3, ge=1, description="in a row, before training stops")
+    max_failures: int = Field(2, ge=0, description="restarts after lost workers; not in_process")
+    max_controller_failures: int = Field(2, ge=0, description="restarts of Ray Train's controller")
+    min_workers: int | None = Field(
+        None, ge=1, description="elastic: train with as many, up to `workers`, as there is room for"
+    )
+    resize_seconds: float = Field(60.0, gt=0, description="elastic: how often to look for room")
+    step_timeout_seconds: float | None = Field(
+        None, gt=0, description="a worker without a finished step for so long is ended"
+    )
     log_every: int = Field(10, ge=1)
     packing: Literal["auto", "cache", "packed"] = Field(
         "auto",
@@ -79,4 +91,8 @@ class TrainConfig(Frozen):
     def _one_worker_in_process(self) -> TrainConfig:
         if self.in_process and self.workers != 1:
             raise ValueError(f"workers: expected 1 with in_process, found {self.workers}")
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ValueError(
+                f"min_workers: expected at most workers = {self.workers}, found {self.min_workers}"
+            )
         return self

@@ -28,7 +28,6 @@ from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.features import FeatureCache
 from truelead.train.feed import stream
-from truelead.train.in_process import stage_checkpoints
 from truelead.train.launch import reporting_errors
 from truelead.train.loop import FeedBatch, LoopConfig, LossTerms, Trainer
 from truelead.train.metrics import MetricsWriter
@@ -37,6 +36,8 @@ from truelead.train.optimizer import Optimization
 from truelead.train.packing import Packer, make_packer
 from truelead.train.plan import Plan, Planned, PlannedStep, Position
 from truelead.train.readers import FeatureReader, Reader, SignalReader
+from truelead.train.stage_checkpoints import stage_checkpoints
+from truelead.train.watchdog import Watchdog
 
 Group = tuple[str, ...]
 Step = PlannedStep[Group, tuple[DrawnQuestion, ...]]
@@ -221,6 +222,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         LoopConfig(config.steps, train.checkpoint_every, train.log_every, recipe.seed),
         checkpoints=stage_checkpoints(told.folder, told.key, train),
         writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
+        watchdog=Watchdog(train.step_timeout_seconds, rank=rank, folder=told.folder),
     )
     metrics = trainer.fit()
     state = engine.full_state()
