@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import signal
@@ -17,17 +18,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from truelead.config import TrainConfig
-from truelead.train.checkpoint import Checkpoints, Publish
 from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.loop import LoopConfig, Trainer
 from truelead.train.metrics import MetricsWriter
 from truelead.train.optimizer import Optimization
+from truelead.train.stage_checkpoints import stage_checkpoints
 from truelead.train.step import FeedBatch, LossTerms
 from truelead.train.throughput import Ratio
+from truelead.train.watchdog import Watchdog
 
 ROWS = 8
 """Rows of a step, over all workers."""
+
+
+class BreakOff(Exception):
+    """The trouble that ends a training early."""
 
 
 class SmallModel(nn.Module):
@@ -55,11 +61,8 @@ class SmallTask:
     def batches(self, step: int, position: dict[str, int] | None) -> Iterator[FeedBatch]:
         assert step == (position["next"] if position else 0)
         while True:
-            if step == self.trouble.get("kill_at") and self.rank == self.workers - 1:
-                marker = Path(self.trouble["marker"])
-                if not marker.exists():
-                    marker.touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
+            if self.rank == self.workers - 1:
+                self._meet_trouble(step)
             rng = torch.Generator().manual_seed(step)
             x_BF = torch.randn(ROWS, 6, generator=rng)
             content = {
@@ -83,6 +86,17 @@ class SmallTask:
         named = tuple(dict(zip(mine, values, strict=True)) for values in parts)
         filler = {**named[0], "weight_B": torch.zeros_like(named[0]["weight_B"])}
         return FeedBatch(None, position, named, float(mine["weight_B"].sum()), filler)
+
+    def _meet_trouble(self, step: int) -> None:
+        if step == self.trouble.get("break_off_at"):
+            raise BreakOff
+        if step in (self.trouble.get("kill_at"), self.trouble.get("stick_at")):
+            marker = Path(self.trouble["marker"])
+            if not marker.exists():
+                marker.touch()
+                if step == self.trouble.get("stick_at"):
+                    time.sleep(600)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def loss(self, engine: Engine, content: dict[str, Tensor]) -> LossTerms:
         weight_B = content["weight_B"]
@@ -144,7 +158,6 @@ def train_once(
     rank: int = 0,
     workers: int = 1,
     *,
-    publish: Publish | None = None,
     checkpoints: bool = True,
 ) -> dict[str, Any]:
     """Train the stand-in in this process; the process group must exist."""
@@ -167,8 +180,9 @@ def train_once(
         engine,
         task,
         LoopConfig(arguments["steps"], train.checkpoint_every, log_every=1, seed=0),
-        checkpoints=Checkpoints(folder / "checkpoints", key, publish) if checkpoints else None,
+        checkpoints=stage_checkpoints(folder, key, train) if checkpoints else None,
         writer_for=(lambda first: MetricsWriter(folder, first)) if rank == 0 else None,
+        watchdog=Watchdog(train.step_timeout_seconds, rank=rank, folder=folder),
     )
     first = trainer.step
     trainer.fit()
@@ -177,4 +191,13 @@ def train_once(
         "first": first,
         "squares": sum(float(v.double().square().sum()) for v in state.values()),
         "names": sorted(state),
+        "digest": state_digest(state),
     }
+
+
+def state_digest(state: dict[str, Tensor]) -> str:
+    """SHA-256 of all values, bit for bit."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(name.encode() + value.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

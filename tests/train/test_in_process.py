@@ -11,8 +11,8 @@ import torch.distributed as dist
 from tests.train.stand_in import train_once
 from truelead.config import TrainConfig, parse_recipe
 from truelead.errors import ConfigError
-from truelead.train.checkpoint import list_checkpoints, newest_whole
-from truelead.train.in_process import run_in_process, stage_checkpoints
+from truelead.train.checkpoint_store import CheckpointStore
+from truelead.train.in_process import run_in_process
 from truelead.train.stage import CHECKPOINTS
 
 TRAIN = TrainConfig(in_process=True, checkpoint_every=2, keep_checkpoints=2)
@@ -20,29 +20,18 @@ TRAIN = TrainConfig(in_process=True, checkpoint_every=2, keep_checkpoints=2)
 
 @pytest.mark.usefixtures("one_worker")
 def test_checkpoints_are_kept_and_resumed_from(tmp_path: Path) -> None:
-    publish = stage_checkpoints(tmp_path, "key", TRAIN)._publish
     arguments: dict[str, Any] = {"train": TRAIN, "folder": str(tmp_path), "steps": 6}
-    leftover = tmp_path / CHECKPOINTS / ".step_00000002.000.unfinished"
+    store = CheckpointStore(tmp_path / CHECKPOINTS)
+    leftover = tmp_path / CHECKPOINTS / "step_00000002.000"
     leftover.mkdir(parents=True)
     (leftover / "half").write_text("written", encoding="utf-8")
 
-    whole = run_in_process(lambda told: train_once(told, publish=publish), arguments, TRAIN)
-    kept = list_checkpoints(tmp_path / CHECKPOINTS)
-    assert [name.step for name in kept] == [6, 4]
-    assert not list((tmp_path / CHECKPOINTS).glob(".*")), "nothing unfinished is left"
-
-    # The newest is damaged: the one before is gone on from, to the same weights.
-    newest = tmp_path / CHECKPOINTS / str(kept[0])
-    victim = max(
-        (path for path in newest.rglob("*") if path.is_file()), key=lambda p: p.stat().st_size
-    )
-    victim.write_bytes(victim.read_bytes()[:-1])
-    found = newest_whole(tmp_path / CHECKPOINTS)
-    assert found is not None
-    assert found[0].step == 4
-    resumed = run_in_process(lambda told: train_once(told, publish=publish), arguments, TRAIN)
-    assert resumed["first"] == 4
-    assert resumed["squares"] == pytest.approx(whole["squares"], rel=1e-6)
+    whole = run_in_process(train_once, arguments, TRAIN)
+    assert [name.step for name in store.marked()] == [6, 4]
+    assert store.marked() == store.names(), "nothing unfinished is left"
+    resumed = run_in_process(train_once, arguments, TRAIN)
+    assert resumed["first"] == 6
+    assert resumed["squares"] == whole["squares"]
 
 
 @pytest.mark.usefixtures("process_group")

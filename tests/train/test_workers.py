@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.train.stand_in import SmallModel, compare_worker, train_worker
+from tests.train.stand_in import BreakOff, SmallModel, compare_worker, train_once, train_worker
 from truelead.config import TrainConfig
-from truelead.train.checkpoint import list_checkpoints
+from truelead.train.checkpoint_store import CheckpointStore
 from truelead.train.launch import launch
 from truelead.train.metrics import read_metrics
 
@@ -74,33 +74,50 @@ def test_engines_train_alike(compared: Any, engine: str, reference: str, toleran
     assert other["names"] == value["names"] == sorted(SmallModel().state_dict())
 
 
-@pytest.mark.parametrize(
-    ("reference", "workers", "zero_stage"), [("zero0", 1, 0), ("zero0", 2, 2), ("muon-zero0", 1, 0)]
-)
-def test_killed_worker_changes_nothing(
-    compared: Any, tmp_path: Path, reference: str, workers: int, zero_stage: int
-) -> None:
-    """One worker killed and resumed, or one of two with shards: the losses of two undisturbed."""
-    value, losses = compared[reference]
-    train = TrainConfig(workers=workers, zero_stage=zero_stage, checkpoint_every=2)
-    trouble = {"kill_at": 3, "marker": str(tmp_path / "killed")}
+def _arguments(folder: Path, train: TrainConfig, **trouble: Any) -> dict[str, Any]:
+    marker = {"marker": str(folder / "met")} if trouble else {}
+    return {"train": train, "folder": str(folder), "steps": STEPS, "trouble": trouble | marker}
+
+
+@pytest.mark.usefixtures("one_worker")
+def test_killed_among_two_between_trainings_of_one(compared: Any, tmp_path: Path) -> None:
+    """1 worker, then 2 with shards, of which one is killed, then 1 of another ZeRO stage."""
+    value, losses = compared["zero0"]
+    alone = TrainConfig(checkpoint_every=2, keep_checkpoints=3)
+    with pytest.raises(BreakOff):
+        train_once(_arguments(tmp_path, alone, break_off_at=2))
+    two = alone.model_copy(update={"workers": 2, "zero_stage": 2})
     other = launch(
         train_worker,
-        {
-            "train": train,
-            "folder": str(tmp_path),
-            "steps": STEPS,
-            "trouble": trouble,
-            "optimizer": "muon" if reference.startswith("muon") else "adamw",
-        },
-        train=train,
+        _arguments(tmp_path, two, kill_at=3),
+        train=two,
         folder=tmp_path,
         title="killed",
         steps=STEPS,
     )
-    assert (tmp_path / "killed").exists()
+    assert (tmp_path / "met").exists()
     assert other["first"] == 2
+    store = CheckpointStore(tmp_path / "checkpoints")
+    assert [name.step for name in store.names()] == [6, 4, 2]
+    store.remove(store.names()[0])
+    last = train_once(_arguments(tmp_path, alone.model_copy(update={"zero_stage": 3})))
+    assert last["first"] == 4
     assert [row["loss"] for row in read_metrics(tmp_path)] == pytest.approx(losses, rel=1e-4)
     assert other["squares"] == pytest.approx(value["squares"], rel=1e-5)
-    kept = list_checkpoints(tmp_path / "checkpoints")
-    assert [name.step for name in kept] == [6, 4]
+    assert last["squares"] == pytest.approx(value["squares"], rel=1e-5)
+
+
+def test_a_stuck_worker_is_ended_and_the_training_goes_on(
+    compared: Any, tmp_path: Path, capsys: Any
+) -> None:
+    value, losses = compared["muon-zero0"]
+    train = TrainConfig(checkpoint_every=2, step_timeout_seconds=10)
+    told = _arguments(tmp_path, train, stick_at=3) | {"optimizer": "muon"}
+    launched = {"train": train, "folder": tmp_path, "title": "stuck", "steps": STEPS}
+    other = launch(train_worker, told, **launched)
+    assert other["first"] == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "stuck: went on from a checkpoint after rank 0: step 4: expected it within 10 s" in said
+    assert "waited for its next batch (stand_in.py" in said
+    assert [row["loss"] for row in read_metrics(tmp_path)] == pytest.approx(losses, rel=1e-4)
+    assert other["squares"] == pytest.approx(value["squares"], rel=1e-5)

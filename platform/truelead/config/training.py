@@ -112,7 +112,19 @@ class TrainConfig(Frozen):
     )
     checkpoint_every: int = Field(100, ge=1, description="steps (encoder: epochs)")
     keep_checkpoints: int = Field(2, ge=1)
-    max_failures: int = Field(2, ge=0)
+    checkpoints_url: str | None = Field(
+        None, description="folder of all stages' checkpoints, any fsspec URL; None: in the run"
+    )
+    max_failed_saves: int = Field(3, ge=1, description="in a row, before training stops")
+    max_failures: int = Field(2, ge=0, description="restarts after lost workers; not in_process")
+    max_controller_failures: int = Field(2, ge=0, description="restarts of Ray Train's controller")
+    min_workers: int | None = Field(
+        None, ge=1, description="elastic: train with as many, up to `workers`, as there is room for"
+    )
+    resize_seconds: float = Field(60.0, gt=0, description="elastic: how often to look for room")
+    step_timeout_seconds: float | None = Field(
+        None, gt=0, description="a worker without a finished step for so long is ended"
+    )
     log_every: int = Field(10, ge=1)
     probe_every: int = Field(
         0, ge=0, description="logged steps between two looks at the loss with exchanged ECGs; 0: no"
@@ -150,5 +162,9 @@ class TrainConfig(Frozen):
             raise ValueError(
                 "gradient_checkpointing: expected packing auto or packed, found cache: a key-value "
                 "cache keeps what recomputation would drop"
+            )
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ValueError(
+                f"min_workers: expected at most workers = {self.workers}, found {self.min_workers}"
             )
         return self

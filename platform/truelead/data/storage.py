@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import time
 import uuid
@@ -63,6 +64,11 @@ class Folder:
     def named(self, name: str) -> str:
         """How messages name a file of the folder."""
         return f"{self.shown.rstrip('/')}/{name}"
+
+    def below(self, name: str) -> Folder:
+        """The folder of that name in this one, there or not."""
+        shown = f"{self.shown.rstrip('/')}/{name}"
+        return Folder(self._inside(name), self.filesystem, shown)
 
     def exists(self) -> bool:
         """Whether the folder is there. An object store has no empty folders."""
@@ -135,6 +141,14 @@ class Folder:
             return
         with contextlib.suppress(FileNotFoundError):
             self._again(self.filesystem.rm_file, self._inside(name))
+
+    def remove_whole(self) -> None:
+        """Remove the folder with everything in it, where it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.filesystem is None:
+                shutil.rmtree(self.path)
+            else:
+                self._again(self.filesystem.rm, self.path, recursive=True)
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy a file to a local path; it may lie in a folder below (`a/b.hea`).

@@ -1,21 +1,25 @@
-"""Sharded checkpoints that know whether they are whole.
+"""Checkpoints of a training: every worker writes its part, in the background, or none counts.
 
-Every worker writes its DeepSpeed shard and reports it to Ray Train, which merges the shards in
-`<stage>/checkpoints/step_<n>.<attempt>`. Rank 0 adds a manifest with the SHA-256 of every file of
-every worker; a folder that lacks a file or holds another content is passed over for the one
-before. DeepSpeed stores tensors with torch's serialization: it is read only from the stage's own
-folder, only after the hashes match, and with `weights_only=True`, which runs no pickled code.
+A save copies this worker's part of parameters and optimizer into host memory, and training goes
+on while a thread writes it; the next save waits for the one before, so that there is never more
+than one copy. Rank 0's thread waits for the receipts of the others, then writes manifest and
+marker (`checkpoint_store`). No collective runs beside those of the training: the workers speak of
+a save at the next one, in step.
+
+A checkpoint fits any number of workers and any ZeRO stage (`checkpoint_shard`). It holds tensors
+and JSON; nothing in it is ever unpickled.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
-import tempfile
+import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -23,232 +27,264 @@ import torch.distributed as dist
 
 from truelead.data.durable import file_sha256
 from truelead.errors import CheckpointError
+from truelead.train.checkpoint_shard import ShardReader, Snapshot, write_shard
+from truelead.train.checkpoint_store import CheckpointName, CheckpointStore, WrittenFile
 from truelead.train.engine import Engine
+from truelead.train.engine_state import EngineState
 
-MANIFEST = "manifest.json"
-SCHEMA = 1
-_NAME = re.compile(r"step_(\d{8})\.(\d{3})")
-_TAG = "state"
+_COUNTERS = ("global_steps", "global_samples", "micro_steps", "skipped_steps")
+_POLL_SECONDS = 0.02
+_LAST_WAIT_SECONDS = 30.0
+_SHARED_SECONDS = 120.0
+"""How long a file may take to be seen by another node; network folders keep listings a while."""
+
 _log = logging.getLogger(__name__)
 
-Publish = Callable[[Path, str, Mapping[str, float]], None]
+
+class AgreedCheckpointError(CheckpointError):
+    """One that all workers meet alike: to start them again would not help."""
 
 
-@dataclass(frozen=True, order=True)
-class CheckpointName:
-    """Folder name of a checkpoint; a step saved again after a resume is another attempt.
+@dataclass(frozen=True)
+class _Save:
+    """A save under way."""
 
-    Ray keeps its own list of folders to delete, so a name is never used twice.
-    """
-
-    step: int
-    attempt: int
-
-    def __str__(self) -> str:
-        return f"step_{self.step:08d}.{self.attempt:03d}"
-
-
-def list_checkpoints(folder: Path) -> list[CheckpointName]:
-    """Checkpoints in `folder`, whole or not, newest first."""
-    if not folder.is_dir():
-        return []
-    matches = (_NAME.fullmatch(path.name) for path in folder.iterdir() if path.is_dir())
-    return sorted((CheckpointName(int(m[1]), int(m[2])) for m in matches if m), reverse=True)
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of the checkpoint at `path`, after every listed file's hash has matched.
-
-    Raises:
-        CheckpointError: the manifest is missing or malformed, or a file is missing or changed.
-    """
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        files = manifest["files"]
-        if manifest["schema"] != SCHEMA or not files:
-            raise CheckpointError(f"{path}: schema: expected {SCHEMA} with files")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: {MANIFEST}: expected a readable manifest") from error
-    root = path.resolve()
-    for name, digest in files.items():
-        file = (path / name).resolve()
-        if not file.is_relative_to(root) or not file.is_file():
-            raise CheckpointError(f"{path}: {name}: expected a file of this checkpoint")
-        if file_sha256(file) != digest:
-            raise CheckpointError(f"{path}: {name}: content does not match its SHA-256")
-    checked: dict[str, Any] = manifest
-    return checked
-
-
-def newest_whole(folder: Path) -> tuple[CheckpointName, dict[str, Any]] | None:
-    """The newest checkpoint that is whole, with its manifest; damaged ones are named in the log."""
-    for name in list_checkpoints(folder):
-        try:
-            return name, read_manifest(folder / str(name))
-        except CheckpointError as error:
-            _log.warning("checkpoint passed over: %s", error)
-    return None
+    name: CheckpointName
+    written: Future[None]
+    """This worker's part."""
+    finished: Future[None]
+    """The marker; in the other ranks the same as `written`."""
+    all_written: threading.Event
+    given_up: threading.Event
 
 
 class Checkpoints:
     """Saves and restores one stage's training state, in step with the other workers."""
 
-    def __init__(self, folder: Path, key: str, publish: Publish | None = None) -> None:
+    def __init__(
+        self,
+        store: CheckpointStore,
+        key: str,
+        *,
+        keep: int = 2,
+        maximum_failed_saves: int = 3,
+        notice: Callable[[str], None] = _log.warning,
+    ) -> None:
         """Args:
-        folder: Ray Train's folder of the run, seen by every worker.
+        store: seen by every worker.
         key: digest of the stage's configuration and inputs; other keys are not resumed.
-        publish: puts a worker's files into the checkpoint of that name; by default a report
-            to Ray Train.
+        keep: how many finished checkpoints stay.
+        maximum_failed_saves: so many in a row, for a full disk or the like, end the training.
+        notice: takes what a user should know of, in rank 0.
         """
-        self._folder = folder
+        self._store = store
         self._key = key
-        self._publish = publish or _report
-        found = list_checkpoints(folder)
-        self._attempt = int(_from_first_rank(max((n.attempt for n in found), default=-1) + 1))
+        self._keep = keep
+        self._maximum_failed = maximum_failed_saves
+        self._notice = notice
+        self._rank = dist.get_rank() if dist.is_initialized() else 0
+        self._workers = dist.get_world_size() if dist.is_initialized() else 1
+        self._attempt = _from_first_rank(store.next_attempt() if self._rank == 0 else 0)
+        self._threads = ThreadPoolExecutor(2, "checkpoint")
+        self._save: _Save | None = None
+        self._failed = 0
+        self._last_good: int | None = None
 
     def restore(self, engine: Engine) -> dict[str, Any] | None:
-        """Load the newest whole checkpoint into `engine`.
+        """Load the newest whole checkpoint into `engine`; damaged ones are set aside, and said.
 
         Returns:
             the state given to `save`, or None where there is no whole checkpoint.
 
         Raises:
-            CheckpointError: it belongs to another configuration, or ZeRO stage and number of
-                workers do not fit its shards.
+            AgreedCheckpointError: the newest one belongs to another configuration.
+            CheckpointError: it does not fit the model.
         """
-        name = self._choose()
-        if name is None:
-            return None
-        path = self._folder / str(name)
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        _check_fits(path, manifest, engine, self._key)
-        engine.deepspeed.checkpoint_engine = _restricted(engine.deepspeed.checkpoint_engine)
-        # Frozen parameters are not in the shards: the model already holds them.
-        loaded, _ = engine.deepspeed.load_checkpoint(str(path), tag=_TAG, load_module_strict=False)
-        if loaded is None:
-            raise CheckpointError(f"{path}: expected DeepSpeed's state under {_TAG!r}")
-        state: dict[str, Any] = manifest["state"]
+        name, manifest = self._choose()
+        state: dict[str, Any] | None = None
+        if name is not None:
+            with self._store.opened(name, manifest) as paths, ShardReader(paths) as reader:
+                EngineState(engine.deepspeed).load(reader)
+            for counter in _COUNTERS:
+                setattr(engine.deepspeed, counter, int(manifest["counters"][counter]))
+            state = manifest["state"]
+            self._last_good = name.step
         return state
 
-    def _choose(self) -> CheckpointName | None:
-        # Rank 0 verifies and the others follow, so that all resume from the same step.
-        found = newest_whole(self._folder) if _rank() == 0 else None
-        step = int(_from_first_rank(found[0].step if found else -1))
-        attempt = int(_from_first_rank(found[0].attempt if found else -1))
-        return None if step < 0 else CheckpointName(step, attempt)
-
-    def save(self, engine: Engine, state: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-        """Write this worker's shard and report it; returns when all workers have reported.
+    def save(self, engine: Engine, state: Mapping[str, Any]) -> None:
+        """Begin to save; waits for the save before, and for the copy into host memory.
 
         Args:
             state: JSON values that the next run needs beside the tensors; `step` is the number
                 of steps done.
+
+        Raises:
+            AgreedCheckpointError: too many saves in a row have failed.
         """
+        self.settle()
         name = CheckpointName(int(state["step"]), self._attempt)
-        with tempfile.TemporaryDirectory() as scratch:
-            engine.deepspeed.save_checkpoint(
-                scratch, tag=_TAG, save_latest=False, exclude_frozen_parameters=True
+        snapshot = EngineState(engine.deepspeed).snapshot()
+        facts = {
+            "key": self._key,
+            "zero_stage": engine.zero_stage,
+            "workers": self._workers,
+            "counters": {c: int(getattr(engine.deepspeed, c)) for c in _COUNTERS},
+            "state": dict(state),
+        }
+        written = self._threads.submit(self._write, name, snapshot)
+        self._save = _Save(name, written, written, threading.Event(), threading.Event())
+        if self._rank == 0:
+            finished = self._threads.submit(self._finish, self._save, facts)
+            self._save = replace(self._save, finished=finished)
+
+    def check(self) -> None:
+        """Raise what went wrong with a save, if it is nothing that a later save may mend."""
+        save = self._save
+        if save is None:
+            return
+        for future in (save.written, save.finished):
+            error = future.exception() if future.done() else None
+            if error is not None and not isinstance(error, OSError):
+                raise error
+
+    def settle(self) -> None:
+        """Wait for the save under way; all workers agree on whether it counts.
+
+        Raises:
+            AgreedCheckpointError: too many saves in a row have failed.
+        """
+        save, self._save = self._save, None
+        if save is None:
+            return
+        error = save.written.exception()
+        (save.all_written if _all_agree(error is None) else save.given_up).set()
+        if self._rank == 0:
+            error = save.finished.exception() or error
+        whole = bool(_from_first_rank(int(error is None and not save.given_up.is_set())))
+        if error is not None and not isinstance(error, OSError):
+            raise error
+        if whole:
+            self._failed, self._last_good = 0, save.name.step
+            return
+        self._give_up(save.name, error)
+
+    def close(self) -> None:
+        """End without speaking to the others; a save under way gets a while to be finished."""
+        if self._save is not None:
+            wait([self._save.finished], timeout=_LAST_WAIT_SECONDS)
+            self._save.given_up.set()
+        self._threads.shutdown(wait=False)
+
+    def _give_up(self, name: CheckpointName, error: BaseException | None) -> None:
+        self._failed += 1
+        last = "there is no good one yet"
+        if self._last_good is not None:
+            last = f"the last good one is of step {self._last_good}"
+        reason = error or "another worker could not write its part"
+        text = f"{self._store}: checkpoint of step {name.step} not saved: {reason}"
+        if self._rank == 0:
+            with suppress(OSError):  # what cannot be removed now goes at the next start
+                self._store.remove(name)
+            self._notice(f"{text}; training goes on, {last}")
+        if self._failed >= self._maximum_failed:
+            raise AgreedCheckpointError(
+                f"{text}; {self._failed} in a row have failed (train.max_failed_saves), {last}: "
+                "make room and start again"
             )
-            local = Path(scratch)
-            digests = _gather(
-                {
-                    path.relative_to(local).as_posix(): file_sha256(path)
-                    for path in sorted(local.rglob("*"))
-                    if path.is_file() and _is_mine(path, local)
-                }
-            )
-            if _rank() == 0:
-                manifest = {
-                    "schema": SCHEMA,
-                    "key": self._key,
-                    "zero_stage": engine.zero_stage,
-                    "world_size": _world_size(),
-                    "state": dict(state),
-                    "files": {k: v for part in digests for k, v in part.items()},
-                }
-                (local / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-            self._publish(local, str(name), metrics)
+
+    def _choose(self) -> tuple[CheckpointName | None, dict[str, Any]]:
+        """The newest checkpoint that is whole; each worker hashes its share of the files."""
+        candidates = []
+        if self._rank == 0:
+            # Before the others are spoken to, since they may save as soon as they have loaded.
+            self._store.remove_unfinished()
+            candidates = self._store.marked()
+        while True:
+            newest = candidates.pop(0) if candidates else CheckpointName(-1, -1)
+            name = CheckpointName(_from_first_rank(newest.step), _from_first_rank(newest.attempt))
+            if name.step < 0:
+                return None, {}
+            manifest, reason = {}, None
+            try:
+                manifest = self._store.verify(name, share=self._rank, shares=self._workers)
+            except CheckpointError as error:
+                reason = str(error)
+            if _all_agree(reason is None):
+                if manifest["key"] != self._key:
+                    raise AgreedCheckpointError(
+                        f"{self._store}: {name}: expected a checkpoint of this configuration, "
+                        "found another's: remove the stage's checkpoints"
+                    )
+                return name, manifest
+            if self._rank == 0:
+                reason = reason or "another worker found a file that does not match its SHA-256"
+                self._notice(f"damaged checkpoint passed over: {reason}")
+                with suppress(OSError):
+                    self._store.set_aside(name, reason)
+
+    def _write(self, name: CheckpointName, snapshot: Snapshot) -> None:
+        """This worker's part, and its receipt."""
+        folder = self._store.folder(name)
+        folder.make()
+        shard = f"shard-{self._rank:05d}-of-{self._workers:05d}.safetensors"
+        with folder.placed(shard) as path:
+            write_shard(path, snapshot)
+            written = WrittenFile(file_sha256(path), path.stat().st_size)
+        folder.place_text(_receipt(self._rank), json.dumps({"file": shard, **asdict(written)}))
+
+    def _finish(self, save: _Save, facts: Mapping[str, Any]) -> None:
+        """Rank 0: the marker, once all receipts are there; then the oldest checkpoints go."""
+        if save.written.exception() is not None:
+            return
+        folder = self._store.folder(save.name)
+        files: dict[str, WrittenFile] = {}
+        for rank in range(self._workers):
+            late: float | None = None
+            while folder.size(_receipt(rank)) is None:
+                if save.given_up.is_set():
+                    return
+                if late is None and save.all_written.is_set():
+                    late = time.monotonic() + _SHARED_SECONDS
+                if late is not None and time.monotonic() > late:
+                    raise OSError(
+                        f"expected the part of rank {rank}, which has written it, found none: the "
+                        "checkpoints must lie in a folder that all workers see"
+                    )
+                time.sleep(_POLL_SECONDS)
+            receipt = json.loads(folder.read(_receipt(rank)))
+            files[receipt["file"]] = WrittenFile(receipt["sha256"], receipt["bytes"])
+        for rank in range(self._workers):
+            folder.remove(_receipt(rank))
+        self._store.finish(save.name, files, facts)
+        try:
+            self._store.prune(self._keep)
+        except OSError as error:  # the new one is whole all the same
+            self._notice(f"{self._store}: an old checkpoint could not be removed: {error}")
 
 
-def _report(files: Path, name: str, metrics: Mapping[str, float]) -> None:
-    import ray.train
-
-    checkpoint = ray.train.Checkpoint.from_directory(str(files))
-    ray.train.report(dict(metrics), checkpoint=checkpoint, checkpoint_dir_name=name)
+def _receipt(rank: int) -> str:
+    return f"receipt-{rank:05d}.json"
 
 
-def prune_checkpoints(folder: Path, keep: int) -> None:
-    """Delete all but the newest `keep` checkpoints, also those Ray has lost sight of."""
-    import shutil
-
-    for name in list_checkpoints(folder)[keep:]:
-        shutil.rmtree(folder / str(name))
-
-
-def _check_fits(path: Path, manifest: Mapping[str, Any], engine: Engine, key: str) -> None:
-    if manifest["key"] != key:
-        raise CheckpointError(
-            f"{path}: expected a checkpoint of this configuration, found another's: "
-            "remove the stage's checkpoints folder"
-        )
-    sharded = engine.zero_stage > 0 or manifest["zero_stage"] > 0
-    if manifest["zero_stage"] != engine.zero_stage or (
-        sharded and manifest["world_size"] != _world_size()
-    ):
-        raise CheckpointError(
-            f"{path}: saved with ZeRO {manifest['zero_stage']} by {manifest['world_size']} "
-            f"worker(s), expected ZeRO {engine.zero_stage} by {_world_size()}: set "
-            f"train.zero_stage={manifest['zero_stage']} and "
-            f"train.workers={manifest['world_size']}, or remove the checkpoints"
-        )
-
-
-def _is_mine(path: Path, local: Path) -> bool:
-    # DeepSpeed drops a conversion script at the top: it is no part of the state.
-    return path.parent != local
-
-
-def _restricted(checkpoint_engine: Any) -> Any:
-    """DeepSpeed's checkpoint engine, reading tensors and listed plain types only."""
-    from deepspeed.runtime.checkpoint_engine import TorchCheckpointEngine
-
-    class RestrictedCheckpointEngine(TorchCheckpointEngine):
-        def load(self, path: str, map_location: Any = None) -> Any:
-            with torch.serialization.safe_globals(_plain_types()):
-                return torch.load(path, map_location=map_location, weights_only=True)
-
-    checkpoint_engine.__class__ = RestrictedCheckpointEngine
-    return checkpoint_engine
-
-
-def _plain_types() -> list[Any]:
-    from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
-    from deepspeed.runtime.zero.config import ZeroStageEnum
-    from deepspeed.utils.tensor_fragment import fragment_address
-
-    return [LossScaler, DynamicLossScaler, ZeroStageEnum, fragment_address]
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def _world_size() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
+def _all_agree(fine: bool) -> bool:
+    return bool(_reduced(int(fine)))
 
 
 def _from_first_rank(value: int) -> int:
     if not dist.is_initialized():
         return value
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    tensor = torch.tensor([value], dtype=torch.int64, device=device)
+    tensor = torch.tensor([value], dtype=torch.int64, device=_device())
     dist.broadcast(tensor, src=0)
     return int(tensor.item())
 
 
-def _gather(value: dict[str, str]) -> list[dict[str, str]]:
+def _reduced(value: int) -> int:
     if not dist.is_initialized():
-        return [value]
-    parts: list[Any] = [None] * _world_size()
-    dist.all_gather_object(parts, value)
-    return parts
+        return value
+    tensor = torch.tensor([value], dtype=torch.int64, device=_device())
+    dist.all_reduce(tensor, dist.ReduceOp.MIN)
+    return int(tensor.item())
+
+
+def _device() -> str:
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"

@@ -26,15 +26,16 @@ from truelead.train.encoder_targets import Targets
 from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.feed import stream
-from truelead.train.in_process import stage_checkpoints
 from truelead.train.launch import reporting_errors
 from truelead.train.loop import LoopConfig, Trainer
 from truelead.train.metrics import MetricsWriter
 from truelead.train.optimizer import Optimization
 from truelead.train.plan import Plan, PlannedStep, Position
 from truelead.train.readers import SignalReader
+from truelead.train.stage_checkpoints import stage_checkpoints
 from truelead.train.step import FeedBatch, LossTerms
 from truelead.train.throughput import Ratio
+from truelead.train.watchdog import Watchdog
 
 ENCODER_METRICS = "metrics.json"
 _EVALUATION_BATCH = 128
@@ -173,6 +174,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         ),
         checkpoints=stage_checkpoints(told.folder, told.key, train),
         writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
+        watchdog=Watchdog(train.step_timeout_seconds, rank=rank, folder=told.folder),
     )
     trainer.fit()
     summary = trainer.throughput.whole_run()

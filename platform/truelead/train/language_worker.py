@@ -20,7 +20,6 @@ from truelead.train.device import peak_flops
 from truelead.train.engine import Engine
 from truelead.train.environment import prepare_worker
 from truelead.train.features import FeatureCache
-from truelead.train.in_process import stage_checkpoints
 from truelead.train.launch import reporting_errors
 from truelead.train.loop import LoopConfig, Trainer
 from truelead.train.metrics import MetricsWriter
@@ -31,6 +30,8 @@ from truelead.train.plan import Plan, PlannedStep
 from truelead.train.question_task import QuestionTask
 from truelead.train.readers import FeatureReader, Reader, SignalReader
 from truelead.train.speed import check_separable, speed_up
+from truelead.train.stage_checkpoints import stage_checkpoints
+from truelead.train.watchdog import Watchdog
 from truelead.train.work import work_of
 
 Group = tuple[str, ...]
@@ -141,6 +142,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         ),
         checkpoints=stage_checkpoints(told.folder, told.key, train),
         writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
+        watchdog=Watchdog(train.step_timeout_seconds, rank=rank, folder=told.folder),
     )
     metrics = trainer.fit()
     state = engine.full_state()

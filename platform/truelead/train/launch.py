@@ -8,12 +8,14 @@ from typing import Any
 
 from truelead.config import TrainConfig
 from truelead.errors import TrueLeadError
-from truelead.train.checkpoint import prune_checkpoints
+from truelead.train.checkpoint import AgreedCheckpointError
 from truelead.train.environment import WORKER_VARIABLES, prepare_driver
 from truelead.train.in_process import run_in_process
-from truelead.train.progress import Progress
+from truelead.train.progress import Progress, say
 from truelead.train.resources import check_cluster
-from truelead.train.stage import CHECKPOINTS
+from truelead.train.watchdog import forget_stuck, found_stuck
+
+_RAY_FOLDER = "ray_train"
 
 
 def launch(
@@ -40,18 +42,20 @@ def launch(
 
     Raises:
         ResourceError: the workers do not fit the cluster.
+        StuckWorkerError: a worker made no step for too long, once more than may be restarted.
         TrueLeadError: a worker raised it.
     """
     prepare_driver()
     from truelead.data.ray_session import ensure_ray
 
     ensure_ray()
+    forget_stuck(folder)
     if train.in_process:
         with Progress(title, folder, steps):
             return _value(run_in_process(worker, arguments, train))
     check_cluster(train)
     import ray.train
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     resources: dict[str, float] = {"CPU": train.cpus_per_worker}
@@ -62,23 +66,31 @@ def launch(
         train_loop_config=arguments,
         torch_config=TorchConfig(backend="nccl" if train.use_gpu else "gloo"),
         scaling_config=ScalingConfig(
-            num_workers=train.workers, use_gpu=train.use_gpu, resources_per_worker=resources
+            num_workers=(
+                train.workers if train.min_workers is None else (train.min_workers, train.workers)
+            ),
+            elastic_resize_monitor_interval_s=train.resize_seconds,
+            use_gpu=train.use_gpu,
+            resources_per_worker=resources,
         ),
+        # Ray keeps its own state there; the checkpoints are ours, found by their content.
         run_config=RunConfig(
-            name=CHECKPOINTS,
+            name=_RAY_FOLDER,
             storage_path=str(folder.resolve()),
             worker_runtime_env={"env_vars": WORKER_VARIABLES},
-            failure_config=FailureConfig(max_failures=train.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=train.keep_checkpoints),
+            failure_config=FailureConfig(
+                max_failures=train.max_failures,
+                controller_failure_limit=train.max_controller_failures,
+            ),
         ),
     )
     with Progress(title, folder, steps):
         try:
             result = trainer.fit()
         except ray.train.TrainingFailedError as failure:
-            raise _cause(failure) from failure
-    # Ray keeps the one it resumed from beside those it counts.
-    prune_checkpoints(folder / CHECKPOINTS, train.keep_checkpoints)
+            raise found_stuck(folder) or _cause(failure) from failure
+    if (stuck := found_stuck(folder)) is not None:
+        say(f"{title}: went on from a checkpoint after {stuck}")
     return _value(result.return_value)
 
 
@@ -97,7 +109,7 @@ def reporting_errors(
 
     try:
         return body(arguments)
-    except DivergedError as error:
+    except (DivergedError, AgreedCheckpointError) as error:
         return {"error": error}
 
 

@@ -7,8 +7,10 @@ changes it (a mean of the workers' means would).
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +24,9 @@ from truelead.train.engine import Engine
 from truelead.train.metrics import MetricsWriter
 from truelead.train.step import FeedBatch, LossTerms, StepDone, Task
 from truelead.train.throughput import Ratio, Throughput
+from truelead.train.watchdog import Watchdog
+
+_log = logging.getLogger(__name__)
 
 MAXIMUM_SKIPPED_STEPS = 10
 """Updates that may be left out for a loss or gradient that is not finite, in one run."""
@@ -59,15 +64,18 @@ class Trainer:
         *,
         checkpoints: Checkpoints | None = None,
         writer_for: Any = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """Args:
         checkpoints: where to resume from and save to; None trains without.
         writer_for: called with the first step, gives a `MetricsWriter`; rank 0 only.
+        watchdog: is told of every step; None: nothing watches.
         """
         self.engine = engine
         self.task = task
         self.config = config
         self.checkpoints = checkpoints
+        self.watchdog = watchdog or Watchdog(None)
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.step = 0
@@ -86,16 +94,26 @@ class Trainer:
 
         Raises:
             DivergedError: more than `MAXIMUM_SKIPPED_STEPS` updates were left out.
+            CheckpointError: too many saves in a row failed.
         """
         metrics: dict[str, float] = {}
         try:
             for batch in self.batch_generator():
                 metrics = self.train_step(batch)
+                self.watchdog.beat(self.step)
+                if self.checkpoints is not None:
+                    self.checkpoints.check()
                 if self.step % self.config.checkpoint_every == 0 or self._is_last():
-                    self._save(metrics)
+                    self._save()
+            if self.checkpoints is not None:
+                self.checkpoints.settle()
         finally:
+            self.watchdog.stop()
+            if self.checkpoints is not None:
+                self.checkpoints.close()
             if self._writer is not None:
-                self._writer.close()
+                with suppress(OSError):
+                    self._writer.close()
         return metrics
 
     def batch_generator(self) -> Iterator[FeedBatch]:
@@ -215,7 +233,10 @@ class Trainer:
         if self.config.probe_every and self.step % self.config.probe_every == 0:
             more |= self._probed(batch)
         if self._writer is not None:
-            self._writer.log(self.step, {**metrics, **more})
+            try:
+                self._writer.log(self.step, {**metrics, **more})
+            except OSError as error:  # a full disk costs the log, not the training
+                _log.warning("metrics of step %d not written: %s", self.step, error)
         return more
 
     def _probed(self, batch: FeedBatch) -> dict[str, float]:
@@ -226,11 +247,11 @@ class Trainer:
         done = self._over_workers(found, found.loss, found.weight)
         return {n: ratio.total / ratio.of for n, ratio in done.ratios.items() if ratio.of}
 
-    def _save(self, metrics: Mapping[str, float]) -> None:
+    def _save(self) -> None:
         if self.checkpoints is None:
             return
         state = {"step": self.step, "skipped": self.skipped, "position": self.position}
-        self.checkpoints.save(self.engine, state, metrics)
+        self.checkpoints.save(self.engine, state)
 
     def _restore(self) -> None:
         state = self.checkpoints.restore(self.engine) if self.checkpoints else None

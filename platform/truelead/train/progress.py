@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,9 @@ from typing import Self
 from rich.console import Console
 
 from truelead.train.metrics import read_metrics
+
+NOTICES = "notices.log"
+"""What a user should know of, a line each: saves that failed, damaged checkpoints."""
 
 _console = Console(stderr=True)
 _POLL_SECONDS = 0.5
@@ -36,6 +40,12 @@ def describe(title: str, row: dict[str, float], steps: int, seconds_left: float)
     return f"{title} {int(row['step'])}/{steps}  loss {loss}  {rates}  left {left}"
 
 
+def note(folder: Path, message: str) -> None:
+    """Leave a line for the user in a stage's folder, from any process; the driver shows it."""
+    with suppress(OSError), (folder / NOTICES).open("a", encoding="utf-8") as file:
+        file.write(" ".join(message.split()) + "\n")
+
+
 class Progress:
     """Shows a stage's progress while the block runs: live on a terminal, else a line at times."""
 
@@ -44,6 +54,8 @@ class Progress:
         self._folder = folder
         self._steps = steps
         self._stop = threading.Event()
+        notices = folder / NOTICES
+        self._shown = len(notices.read_text(encoding="utf-8")) if notices.is_file() else 0
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
@@ -67,6 +79,7 @@ class Progress:
             status.start()
         last_step, last_line = -1.0, 0.0
         while not self._stop.wait(_POLL_SECONDS):
+            self._show_notices()
             rows = read_metrics(self._folder)
             if not rows or rows[-1]["step"] == last_step:
                 continue
@@ -81,3 +94,12 @@ class Progress:
                 last_line = time.monotonic()
         if status is not None:
             status.stop()
+        self._show_notices()
+
+    def _show_notices(self) -> None:
+        with suppress(OSError):
+            text = (self._folder / NOTICES).read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]
+            for line in whole[self._shown :].splitlines():
+                say(f"{self._title}: {line}")
+            self._shown = len(whole)

@@ -33,11 +33,12 @@ def check_resources(
     """
     if autoscaled:
         return
+    workers = train.min_workers or train.workers
     total = sum(node.get("CPU", 0.0) for node in nodes)
-    wanted = train.workers * train.cpus_per_worker
-    asked = f"{train.workers} worker(s) x {train.cpus_per_worker:g} CPU"
+    wanted = workers * train.cpus_per_worker
+    asked = f"{workers} worker(s) x {train.cpus_per_worker:g} CPU"
     if wanted + DATA_CPUS > total:
-        share = max(0.0, (total - DATA_CPUS) / train.workers)
+        share = max(0.0, (total - DATA_CPUS) / workers)
         remedy = (
             f"set train.cpus_per_worker to at most {share:g}"
             if share >= 0.1
@@ -49,17 +50,17 @@ def check_resources(
         )
     free = [node.get("CPU", 0.0) for node in nodes]
     places = sum(int((cpus + 1e-9) // train.cpus_per_worker) for cpus in free)
-    if places < train.workers:
+    if places < workers:
         raise ResourceError(
             f"train: {asked} do not fit {len(free)} node(s) of at most {max(free):g} CPUs: "
             "lower train.cpus_per_worker or train.workers"
         )
     if train.use_gpu:
         gpus = sum(node.get("GPU", 0.0) for node in nodes)
-        if gpus < train.workers:
+        if gpus < workers:
             raise ResourceError(
-                f"train: {train.workers} worker(s) want a GPU each, expected at least "
-                f"{train.workers} GPUs, found {gpus:g}: lower train.workers or set "
+                f"train: {workers} worker(s) want a GPU each, expected at least "
+                f"{workers} GPUs, found {gpus:g}: lower train.workers or set "
                 "train.use_gpu=false"
             )
 
