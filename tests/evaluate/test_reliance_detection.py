@@ -36,6 +36,8 @@ class Reader(Answerer):
             an ECG whenever asked. blind: answers every question alike instead.
     """
 
+    keeps_prefixes = False
+
     def __init__(self, *, noise: float = 0.0, blind: bool = False) -> None:
         self.rows = 256
         self.processor: Any = None
@@ -44,7 +46,7 @@ class Reader(Answerer):
         self.blind = blind
 
     def score(
-        self, groups: Sequence[GroupInput], *, ecgs: Any = None, features: Any = None
+        self, groups: Sequence[GroupInput], *, features: Any = None, **_: Any
     ) -> list[dict[str, float]]:
         scores = []
         for group in groups:

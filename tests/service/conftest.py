@@ -127,6 +127,9 @@ class LocalBackend:
     async def describe(self) -> ModelDescription:
         return self.description
 
+    async def described(self) -> ModelDescription:
+        return self.description
+
 
 Send = Callable[..., httpx.Response]
 

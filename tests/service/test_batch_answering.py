@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,8 @@ from truelead.service.batch_answering import (
     BatchAnswerer,
     load_calibration,
 )
-from truelead.service.exchange import Inquiry, Reply
+from truelead.service.exchange import Inquiry, MissingEcgs, NamedEcg, Reply
+from truelead.service.feature_cache import ecg_key
 from truelead.service.stated_reliance import (
     NOT_CALIBRATED,
     NOT_DISTINGUISHABLE,
@@ -52,7 +55,7 @@ def counted(calibrated_folder: Path, monkeypatch: pytest.MonkeyPatch) -> BatchAn
     return answerer
 
 
-def replies(found: list[Reply | TrueLeadError]) -> list[Reply]:
+def replies(found: Sequence[Reply | MissingEcgs | TrueLeadError]) -> list[Reply]:
     assert all(isinstance(one, Reply) for one in found), found
     return [one for one in found if isinstance(one, Reply)]
 
@@ -140,13 +143,41 @@ def test_a_second_question_about_an_ecg_does_not_encode_it_again(
 def test_without_room_every_question_encodes(
     counted: BatchAnswerer, ecgs: list[Ecg], calibrated_folder: Path
 ) -> None:
-    small = BatchAnswerer(calibrated_folder, cache_bytes=0)
+    small = BatchAnswerer(calibrated_folder, cache_bytes=0, prefix_cache_bytes=0)
     for _ in range(2):
         small.answer_all([Inquiry((ecgs[0],), QUESTION, OPTIONS)])
-    assert (small.cache.hits, small.cache.misses) == (0, 2)
-    small.warm_up()
+    assert (small.reading.encoded.hits, small.reading.encoded.misses) == (0, 2)
+    assert (small.reading.prefixes.hits, small.reading.prefixes.misses) == (0, 2)
     counted.warm_up()
-    assert len(counted.cache) == 0
+    assert len(counted.reading.encoded) == len(counted.reading.prefixes) == 0
+
+
+def test_what_was_read_before_is_asked_for_by_its_key(
+    counted: BatchAnswerer, ecgs: list[Ecg]
+) -> None:
+    inquiry = Inquiry((ecgs[0], ecgs[1]), QUESTION, OPTIONS)
+    keys = tuple(NamedEcg(ecg_key(ecg)) for ecg in inquiry.ecgs)
+    by_key = replace(inquiry, ecgs=keys)
+    known = Inquiry((ecgs[2],), QUESTION, OPTIONS)
+    missing, other = counted.answer_all([by_key, known])
+    assert missing == MissingEcgs(100.0, 10.0)
+    assert isinstance(other, Reply)
+    expected, found = replies(counted.answer_all([inquiry, by_key]))
+    assert found.option_probabilities == pytest.approx(expected.option_probabilities, abs=1e-6)
+    [later] = replies(counted.answer_all([by_key]))
+    assert later.work.prefix_cached
+    assert later.option_probabilities == pytest.approx(expected.option_probabilities, abs=1e-6)
+    # Either ECG alone is another prefix, but its features are at hand.
+    [single] = replies(counted.answer_all([replace(inquiry, ecgs=keys[1:])]))
+    assert (single.work.prefix_cached, single.work.encoded_ecgs) == (False, 0)
+    assert counted.encoded == [1, 2]  # type: ignore[attr-defined]
+
+
+def test_an_ecg_at_another_rate_than_the_models_is_sent_anew(
+    counted: BatchAnswerer, ecgs: list[Ecg]
+) -> None:
+    sent = NamedEcg(("digest", 500.0), Ecg(ecgs[0].signal_LT, 250.0), fitted=True)
+    assert counted.answer_all([Inquiry((sent,), QUESTION)]) == [MissingEcgs(100.0, 10.0)]
 
 
 def test_attribution_is_the_models_occlusion(

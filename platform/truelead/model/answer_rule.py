@@ -35,6 +35,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from truelead.errors import ModelError
+from truelead.model.batch import Batch
+from truelead.model.prefix import Prefixes
 from truelead.model.processing import GroupInput, TrueLeadProcessor
 from truelead.model.scoring import score_options
 
@@ -57,7 +59,7 @@ class ClosedQuestions:
     Attributes:
         groups: the questions, without answers.
         options: token ids of each option of each question, in the groups' order.
-        ecgs, features: what the groups point to, as for `TrueLeadProcessor.batch`.
+        ecgs, features, prefixes: what the groups point to, as for `TrueLeadProcessor.batch`.
     """
 
     model: TrueLeadForConditionalGeneration
@@ -66,6 +68,13 @@ class ClosedQuestions:
     options: Options
     ecgs: Sequence[Ecg] | NDArray[np.float32] | None = None
     features: NDArray[np.floating[Any]] | None = None
+    prefixes: Prefixes | None = None
+
+    def batch(self, groups: Sequence[GroupInput]) -> Batch:
+        """The groups, ready for the model."""
+        return self.processor.batch(
+            groups, ecgs=self.ecgs, features=self.features, prefixes=self.prefixes
+        )
 
 
 def score_closed(asked: ClosedQuestions) -> Scores:
@@ -122,7 +131,7 @@ def _direct(asked: ClosedQuestions, rule: Mapping[str, Any]) -> Scores:
 def _strata_sum(asked: ClosedQuestions, rule: Mapping[str, Any]) -> Scores:
     prior: Sequence[float] = asked.model.config.severity_slot["prior"]
     strata = [stratum for stratum, share in enumerate(prior) if share > 0]
-    batch = asked.processor.batch(asked.groups, ecgs=asked.ecgs, features=asked.features)
+    batch = asked.batch(asked.groups)
     row_R = torch.arange(batch.rows).repeat_interleave(len(strata))
     told_R = torch.tensor(strata).repeat(batch.rows)
     every = batch.take_rows(row_R, told_stratum_B=told_R).to(asked.model.device)
@@ -177,5 +186,5 @@ def total_indirect_effect(blind_O: Tensor, seen_O: Tensor, constant: float) -> T
 
 
 def _read(asked: ClosedQuestions, groups: Sequence[GroupInput]) -> Scores:
-    batch = asked.processor.batch(groups, ecgs=asked.ecgs, features=asked.features)
-    return score_options(asked.model, batch.to(asked.model.device), asked.options)
+    batch = asked.batch(groups).to(asked.model.device)
+    return score_options(asked.model, batch, asked.options)

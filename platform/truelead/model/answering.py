@@ -6,8 +6,9 @@ Shape suffixes: N ECGs in the batch, P patches, D encoder width.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from truelead.model.answer_rule import ClosedQuestions, rows_per_question, score_closed
+from truelead.model.answer_rule import (
+    DIRECT,
+    ClosedQuestions,
+    rows_per_question,
+    score_closed,
+)
 from truelead.model.build import load_model
+from truelead.model.joint import can_read_jointly, read_jointly
 from truelead.model.modeling import TrueLeadForConditionalGeneration
+from truelead.model.prefix import Prefixes, ReadPrefix, can_be_kept, read_each_prefix
 from truelead.model.processing import GroupInput, TrueLeadProcessor
-from truelead.model.scoring import generate_greedily
+from truelead.model.scoring import continue_greedily, generate_greedily
 from truelead.types import ANSWER_SEPARATOR, Ecg, Question
 
 NO_ANSWER = "none"
@@ -84,6 +92,37 @@ class Answerer:
         self.rows = rows
         self.maximum_tokens = maximum_tokens
 
+    @cached_property
+    def keeps_prefixes(self) -> bool:
+        """Whether this model's prefixes can be read once and kept (`read_prefixes`)."""
+        return can_be_kept(self.model)
+
+    @cached_property
+    def reads_jointly(self) -> bool:
+        """Whether questions behind kept prefixes are read with their options in one pass."""
+        rule = (self.model.config.answer_rule or {"rule": DIRECT})["rule"]
+        return bool(rule == DIRECT and can_read_jointly(self.model))
+
+    def read_prefixes(
+        self, shown: Sequence[tuple[int, ...]], features: Features
+    ) -> dict[tuple[int, ...], ReadPrefix]:
+        """What reading the prefix of these ECGs leaves behind, to be kept and asked about.
+
+        Args:
+            shown: none, one or two places in `features` each, in the order of the questions.
+
+        Raises:
+            SpliceError: more than two ECGs, or one that is not there.
+        """
+        found: dict[tuple[int, ...], ReadPrefix] = {}
+        wanted = list(dict.fromkeys(shown))
+        for start in range(0, len(wanted), self.rows):
+            some = wanted[start : start + self.rows]
+            groups = [GroupInput(ecgs, (_NOTHING,), with_answers=False) for ecgs in some]
+            batch = self.processor.batch(groups, features=features).to(self.model.device)
+            found.update(zip(some, read_each_prefix(self.model, batch), strict=True))
+        return found
+
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, device: str | torch.device | None = None, **options: int
@@ -102,6 +141,7 @@ class Answerer:
         *,
         ecgs: Ecgs | None = None,
         features: Features | None = None,
+        prefixes: Prefixes | None = None,
     ) -> list[dict[str, float]]:
         """Score (nats) of each of a question's `closed_options`, in the groups' order.
 
@@ -111,6 +151,8 @@ class Answerer:
             ModelError: the rule cannot be used with this model.
             SpliceError: a group names an ECG that is not there, or more than two.
         """
+        if prefixes is not None and self.reads_jointly:
+            return [found for found, _ in self._read_jointly(groups, prefixes, lambda _: True)]
         write = self.processor.prompts.answer
         scores: list[dict[str, float]] = []
         rows = max(1, self.rows // rows_per_question(self.model.config))
@@ -119,7 +161,7 @@ class Answerer:
             options = [closed_options(question) for question in questions]
             ids = [[write(option) for option in choices] for choices in options]
             values = score_closed(
-                ClosedQuestions(self.model, self.processor, some, ids, ecgs, features)
+                ClosedQuestions(self.model, self.processor, some, ids, ecgs, features, prefixes)
             )
             scores.extend(
                 dict(zip(choices, row, strict=True))
@@ -133,6 +175,7 @@ class Answerer:
         *,
         ecgs: Ecgs | None = None,
         features: Features | None = None,
+        prefixes: Prefixes | None = None,
     ) -> list[str]:
         """The text the model writes, for each question in the order of the groups.
 
@@ -142,7 +185,7 @@ class Answerer:
         tokenizer = self.processor.tokenizer
         texts: list[str] = []
         for some in _chunks(groups, self.rows):
-            batch = self.processor.batch(some, ecgs=ecgs, features=features)
+            batch = self.processor.batch(some, ecgs=ecgs, features=features, prefixes=prefixes)
             rows = generate_greedily(
                 self.model,
                 batch.to(self.model.device),
@@ -158,20 +201,32 @@ class Answerer:
         *,
         ecgs: Ecgs | None = None,
         features: Features | None = None,
+        prefixes: Prefixes | None = None,
     ) -> list[Answer]:
         """An answer to each question in the order of the groups.
 
         Verify and choose questions with options are answered by the likeliest option; the others
         by generation.
+
+        Args:
+            groups: questions about places in `ecgs` or `features`, or about ECGs whose prefix has
+                been read (`read_prefixes`).
         """
+        if prefixes is not None and self.reads_jointly:
+            return [
+                closed_answer(scores) if scores else Answer(text, split_answers(text))
+                for scores, text in self._read_jointly(groups, prefixes, is_closed)
+            ]
         closed, closed_at = _select(groups, True)
         opened, opened_at = _select(groups, False)
         answers: dict[int, Answer] = {}
         for at, scores in zip(
-            closed_at, self.score(closed, ecgs=ecgs, features=features), strict=True
+            closed_at,
+            self.score(closed, ecgs=ecgs, features=features, prefixes=prefixes),
+            strict=True,
         ):
             answers[at] = closed_answer(scores)
-        texts = self.generate(opened, ecgs=ecgs, features=features)
+        texts = self.generate(opened, ecgs=ecgs, features=features, prefixes=prefixes)
         for at, text in zip(opened_at, texts, strict=True):
             answers[at] = Answer(text, split_answers(text))
         return [answers[at] for at in range(len(answers))]
@@ -217,6 +272,37 @@ class Answerer:
         order = [at for ats in members.values() for at in ats]
         by_item = dict(zip(order, found, strict=True))
         return [by_item[at] for at in range(len(items))]
+
+    def _read_jointly(
+        self,
+        groups: Sequence[GroupInput],
+        prefixes: Prefixes,
+        closed: Callable[[Question], bool],
+    ) -> list[tuple[dict[str, float], str]]:
+        """Scores of the options, or the free text, of each question; all of them in one pass."""
+        prompts, tokenizer = self.processor.prompts, self.processor.tokenizer
+        found: list[tuple[dict[str, float], str]] = []
+        for some in _chunks(groups, self.rows):
+            questions = [question for group in some for question in group.questions]
+            choices = [closed_options(one) if closed(one) else () for one in questions]
+            ids = [[prompts.answer(option) for option in options] for options in choices]
+            batch = self.processor.batch(some, prefixes=prefixes).to(self.model.device)
+            read = read_jointly(self.model, batch, ids)
+            texts: list[str] = []
+            if read.free is not None and read.free_hidden_BH is not None:
+                rows = continue_greedily(
+                    self.model,
+                    read.free,
+                    read.free_hidden_BH,
+                    int(tokenizer.eos_token_id),
+                    self.maximum_tokens,
+                )
+                texts = [tokenizer.decode(row, skip_special_tokens=True).strip() for row in rows]
+            written = iter(texts)
+            for options, values in zip(choices, read.scores, strict=True):
+                text = "" if options else next(written)
+                found.append((dict(zip(options, values, strict=True)), text))
+        return found
 
     def _flat_ecg(self) -> Ecg:
         extractor = self.processor.feature_extractor
@@ -270,6 +356,9 @@ def as_question(text: str, options: tuple[str, ...] = ()) -> Question:
         question_id="asked",
         wording_id="asked",
     )
+
+
+_NOTHING = as_question("?")
 
 
 def _select(groups: Sequence[GroupInput], closed: bool) -> tuple[list[GroupInput], list[int]]:

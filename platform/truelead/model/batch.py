@@ -8,10 +8,13 @@ slots (2), C packed sequences, W tokens of a packed sequence, A answer tokens.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from truelead.model.prefix import ReadPrefix
 
 IGNORED_LABEL = -100
 """Label of the tokens that are not part of an answer (the convention of PyTorch and the hub)."""
@@ -67,8 +70,9 @@ class Batch:
     where its first question begins, and the positions of every question row go on from there.
 
     Attributes:
-        ecg_NLT: standardised ECGs, float32; None when `features_NPD` is given.
-        features_NPD: cached features of a frozen encoder; None when `ecg_NLT` is given.
+        ecg_NLT: standardised ECGs, float32; None when one of the next two is given.
+        features_NPD: cached features of a frozen encoder.
+        read_prefixes: instead of both, what reading each group's prefix left behind.
         ecg_index_GE: long [G, 2], which ECGs a group holds, in order; -1 where none.
         prefix_ids_GP, prefix_mask_GP: token ids and mask of the shared prefix.
         group_B: long, the group of a question row.
@@ -95,10 +99,12 @@ class Batch:
     uid_B: list[str]
     ecg_NLT: Tensor | None = None
     features_NPD: Tensor | None = None
+    read_prefixes: tuple[ReadPrefix, ...] | None = None
     layout: PackedLayout | None = None
 
     def __post_init__(self) -> None:
-        assert (self.ecg_NLT is None) != (self.features_NPD is None), "exactly one of the two"
+        forms = (self.ecg_NLT, self.features_NPD, self.read_prefixes)
+        assert sum(form is not None for form in forms) == 1, "exactly one of the three"
 
     @property
     def rows(self) -> int:

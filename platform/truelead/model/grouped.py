@@ -11,6 +11,7 @@ H LLM width, V vocabulary.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from truelead.model.splice import splice
 
 if TYPE_CHECKING:
     from truelead.model.modeling import TrueLeadForConditionalGeneration
+    from truelead.model.prefix import ReadPrefix
 
 
 @dataclass
@@ -82,7 +84,7 @@ def read_prefixes(model: TrueLeadForConditionalGeneration, batch: Batch) -> Cont
     Raises:
         SpliceError: placeholders and ECGs of a group disagree.
     """
-    return _read_prefixes(model, batch, prefix_embeddings(model, batch))
+    return read_prefix_embeddings(model, batch, prefix_embeddings(model, batch))
 
 
 def prefix_embeddings(model: TrueLeadForConditionalGeneration, batch: Batch) -> Tensor:
@@ -100,9 +102,10 @@ def prefix_embeddings(model: TrueLeadForConditionalGeneration, batch: Batch) -> 
     )
 
 
-def _read_prefixes(
+def read_prefix_embeddings(
     model: TrueLeadForConditionalGeneration, batch: Batch, embeds_GPH: Tensor
 ) -> Continuation:
+    """Run each group's prefix, whose embeddings are at hand, once."""
     start = torch.zeros(len(embeds_GPH), dtype=torch.long, device=embeds_GPH.device)
     empty = batch.prefix_mask_GP[:, :0]
     cache = DynamicCache(config=model.config.get_text_config())
@@ -149,12 +152,55 @@ def read_questions(model: TrueLeadForConditionalGeneration, batch: Batch) -> Con
         SpliceError: placeholders and ECGs of a group disagree; a row lacks the severity slot that
             the model has.
     """
-    prefix_GPH = prefix_embeddings(model, batch)
-    before = _read_prefixes(model, batch, prefix_GPH).repeat(batch.group_B)
-    embeds_BSH = question_embeddings(model, batch, prefix_GPH)
+    before, embeds_BSH = before_questions(model, batch)
     return _read(
         model, before.cache, before.mask, before.length_B, batch.mask_BS, inputs_embeds=embeds_BSH
     )
+
+
+def before_questions(
+    model: TrueLeadForConditionalGeneration, batch: Batch
+) -> tuple[Continuation, Tensor]:
+    """Each row's prefix, read now or kept from before, and embeds_BSH of the question rows.
+
+    Raises:
+        SpliceError: as `read_questions`.
+    """
+    if batch.read_prefixes is not None:
+        kept = [batch.read_prefixes[group] for group in batch.group_B.tolist()]
+        before, ecg_BH = _behind_read(model, kept)
+        return before, _with_slot(model, batch, ecg_BH)
+    prefix_GPH = prefix_embeddings(model, batch)
+    before = read_prefix_embeddings(model, batch, prefix_GPH).repeat(batch.group_B)
+    return before, question_embeddings(model, batch, prefix_GPH)
+
+
+def _behind_read(
+    model: TrueLeadForConditionalGeneration, prefixes: Sequence[ReadPrefix]
+) -> tuple[Continuation, Tensor]:
+    """Rows that have read these prefixes, one each, and ecg_BH: the means of their ECG tokens.
+
+    The rows' hidden states are empty: a question is always read next.
+    """
+    length = max(prefix.tokens for prefix in prefixes)
+    cache = DynamicCache(config=model.config.get_text_config())
+    for at in range(len(prefixes[0].layers)):
+        cache.update(
+            torch.stack([_padded(prefix.layers[at][0], length) for prefix in prefixes]),
+            torch.stack([_padded(prefix.layers[at][1], length) for prefix in prefixes]),
+            at,
+        )
+    ecg_BH = torch.stack([prefix.ecg_H for prefix in prefixes])
+    length_B = torch.tensor([prefix.tokens for prefix in prefixes], device=ecg_BH.device)
+    mask = torch.arange(length, device=ecg_BH.device) < length_B[:, None]
+    hidden_B0H = ecg_BH.new_zeros(len(prefixes), 0, ecg_BH.shape[1])
+    return Continuation(cache, mask, length_B, hidden_B0H), ecg_BH
+
+
+def _padded(of_tokens: Tensor, length: int) -> Tensor:
+    """[heads, length, width]; what is added on the right is masked away."""
+    missing = length - of_tokens.shape[1]
+    return functional.pad(of_tokens, (0, 0, 0, missing)) if missing else of_tokens
 
 
 def question_embeddings(
@@ -165,11 +211,21 @@ def question_embeddings(
     Raises:
         SpliceError: a row lacks the severity slot that the model has.
     """
-    embeds_BSH: Tensor = model.get_input_embeddings()(batch.input_ids_BS)
+    ecg_BH = None
     if model.severity_slot is not None:
         ecg_GH = masked_mean(prefix_GPH, batch.prefix_ids_GP == model.config.ecg_token_id)
+        ecg_BH = ecg_GH[batch.group_B]
+    return _with_slot(model, batch, ecg_BH)
+
+
+def _with_slot(
+    model: TrueLeadForConditionalGeneration, batch: Batch, ecg_BH: Tensor | None
+) -> Tensor:
+    embeds_BSH: Tensor = model.get_input_embeddings()(batch.input_ids_BS)
+    if model.severity_slot is not None:
+        assert ecg_BH is not None, "a slot reads the mean of the ECG tokens"
         embeds_BSH = model.severity_slot(
-            embeds_BSH, batch.input_ids_BS, batch.told_stratum_B, ecg_GH[batch.group_B]
+            embeds_BSH, batch.input_ids_BS, batch.told_stratum_B, ecg_BH
         )
     return embeds_BSH
 

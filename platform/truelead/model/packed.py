@@ -166,7 +166,18 @@ def _mask_for(language_model: PreTrainedModel, layout: PackedLayout, dtype: torc
     attention = language_model.config._attn_implementation
     if attention == "flex_attention":
         return flex_block_mask(layout)
-    seen = block_mask(layout)
+    mask = dense_mask(language_model, block_mask(layout), dtype)
+    if mask is None:
+        raise ModelError(
+            "train.packing: packed: expected a language model with sdpa, eager or flex_attention, "
+            f"found {attention}"
+        )
+    return mask
+
+
+def dense_mask(language_model: PreTrainedModel, seen: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """A boolean mask for each pair of tokens as the attention takes it; None if it takes none."""
+    attention = language_model.config._attn_implementation
     if attention == "sdpa":
         return seen
     if attention == "eager":
@@ -174,7 +185,4 @@ def _mask_for(language_model: PreTrainedModel, layout: PackedLayout, dtype: torc
         return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(
             ~seen, torch.finfo(dtype).min
         )
-    raise ModelError(
-        "train.packing: packed: expected a language model with sdpa, eager or flex_attention, "
-        f"found {attention}"
-    )
+    return None

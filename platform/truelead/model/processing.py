@@ -19,6 +19,7 @@ from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 from truelead.errors import SpliceError
 from truelead.model.batch import ECG_SLOTS, IGNORED_LABEL, Batch
 from truelead.model.feature_extraction import EcgFeatureExtractor
+from truelead.model.prefix import Prefixes
 from truelead.model.prompt import PromptWriter, Row
 from truelead.model.severity_slot import NOT_TOLD
 from truelead.types import Ecg, Question
@@ -94,6 +95,7 @@ class TrueLeadProcessor(ProcessorMixin):
         *,
         ecgs: Sequence[Ecg] | NDArray[np.float32] | None = None,
         features: NDArray[np.floating[Any]] | None = None,
+        prefixes: Prefixes | None = None,
     ) -> Batch:
         """Groups of questions that share their ECGs, ready for `model(batch=...)`.
 
@@ -103,20 +105,25 @@ class TrueLeadProcessor(ProcessorMixin):
                 May be far more than the groups use: only those used enter the batch.
             features: instead, features_NPD of the ECGs from the model's own encoder; a memory
                 map is read only where it is used.
+            prefixes: instead, what reading the prefixes of these ECGs left behind.
 
         Raises:
             SpliceError: a group names more than two ECGs, or one that is not in the list.
         """
-        assert (ecgs is None) != (features is None), "exactly one of ecgs and features"
+        forms = (ecgs, features, prefixes)
+        assert sum(form is not None for form in forms) == 1, "one of ecgs, features and prefixes"
         assert groups, "at least one group"
         count = len(ecgs) if ecgs is not None else len(features) if features is not None else 0
         for group in groups:
             assert group.questions, "every group has a question"
-            _check_ecgs(group.ecgs, count)
+            if prefixes is None:
+                _check_ecgs(group.ecgs, count)
+            elif group.ecgs not in prefixes:
+                raise SpliceError(f"group: expected ECGs with a read prefix, found {group.ecgs}")
         # Only the ECGs that are asked about are carried; one stays where none is, for its shape.
         used = sorted({index for group in groups for index in group.ecgs}) or [0]
         place = {index: at for at, index in enumerate(used)}
-        prefixes: list[tuple[int, ...]] = []
+        before: list[tuple[int, ...]] = []
         rows: list[Row] = []
         weights: list[float] = []
         told_strata: list[int] = []
@@ -125,7 +132,7 @@ class TrueLeadProcessor(ProcessorMixin):
         for index, group in enumerate(groups):
             for slot, ecg in enumerate(group.ecgs):
                 ecg_index_GE[index, slot] = place[ecg]
-            prefixes.append(prompts.parts(len(group.ecgs)).prefix)
+            before.append(prompts.parts(len(group.ecgs)).prefix)
             assert len(group.weights) in (0, len(group.questions)), "one weight a question"
             weights.extend(group.weights or (1.0,) * len(group.questions))
             assert len(group.told_strata) in (0, len(group.questions)), "one stratum a question"
@@ -135,11 +142,14 @@ class TrueLeadProcessor(ProcessorMixin):
                 prompts.row(question, count, group.with_answers) for question in group.questions
             ]
         questions = [question for group in groups for question in group.questions]
-        prefix_ids_GP, prefix_mask_GP = self.pad(prefixes)
+        prefix_ids_GP, prefix_mask_GP = self.pad(before)
         input_ids_BS, mask_BS, labels_BS = self._padded_rows(rows)
         return Batch(
             ecg_NLT=None if ecgs is None else self._ecg_tensor(ecgs, used),
             features_NPD=None if features is None else torch.from_numpy(np.asarray(features[used])),
+            read_prefixes=(
+                None if prefixes is None else tuple(prefixes[group.ecgs] for group in groups)
+            ),
             ecg_index_GE=ecg_index_GE,
             prefix_ids_GP=prefix_ids_GP,
             prefix_mask_GP=prefix_mask_GP,

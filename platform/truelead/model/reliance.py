@@ -13,8 +13,9 @@ Closed questions: p is normalised over the question's options, whatever the mode
 Free answers: p is the likelihood of the answer's tokens, its end included.
 
 The cost: the mean over the references does not depend on e, so each wording of a question with its
-options (each free answer) is read once behind the references, all in one batch whose prefixes are
-shared, and remembered. What the answerer already found of the ECG itself is not computed again.
+options (each free answer) is read once behind the references, all in one batch, and remembered;
+the references' own prefixes are read once for all questions. What the answerer already found of
+the ECG itself is not computed again.
 
 Shape suffixes: R reference ECGs.
 """
@@ -25,6 +26,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +39,8 @@ from truelead.model.answering import (
     is_closed,
     split_answers,
 )
+from truelead.model.joint import read_jointly
+from truelead.model.prefix import Prefixes
 from truelead.model.processing import GroupInput
 from truelead.model.reference_ecgs import ReferenceEcgs
 from truelead.model.scoring import score_options
@@ -89,6 +93,7 @@ class RelianceMeter:
         self._answerer = answerer
         self._references = references
         self._means: OrderedDict[Key, dict[str, float]] = OrderedDict()
+        self._prefixes: dict[int, Prefixes] = {}
 
     def measure(
         self,
@@ -97,6 +102,7 @@ class RelianceMeter:
         *,
         ecgs: Ecgs | None = None,
         features: Features | None = None,
+        prefixes: Prefixes | None = None,
     ) -> list[AnswerReliance | None]:
         """The reliance of one answer to each question, in the groups' order.
 
@@ -104,7 +110,7 @@ class RelianceMeter:
             groups: questions and the ECGs that the answers are held against.
             answers: `option_probabilities` are taken to be of these very ECGs; where they are
                 empty, as for an answer that came from elsewhere, the ECGs are read for them.
-            ecgs, features: what the groups point to, as for `Answerer.score`.
+            ecgs, features, prefixes: what the groups point to, as for `Answerer.score`.
 
         Returns:
             None where there is nothing to measure: a question without an ECG, an answer that is
@@ -112,7 +118,7 @@ class RelianceMeter:
         """
         rows = [(group.ecgs, question) for group in groups for question in group.questions]
         assert len(rows) == len(answers), "one answer a question"
-        own = self._own(rows, answers, ecgs, features)
+        own = self._own(rows, answers, ecgs, features, prefixes)
         means = self._reference_means(
             [
                 (len(shown), question, answer)
@@ -137,6 +143,7 @@ class RelianceMeter:
         answers: Sequence[Answer],
         ecgs: Ecgs | None,
         features: Features | None,
+        prefixes: Prefixes | None,
     ) -> list[dict[str, float] | None]:
         """Log-probabilities with the answers' own ECGs; None where nothing is to be measured."""
         own: list[dict[str, float] | None] = [None] * len(rows)
@@ -157,7 +164,7 @@ class RelianceMeter:
             else:
                 closed.append(at)
         scores = self._answerer.score(
-            [_alone(*rows[at]) for at in closed], ecgs=ecgs, features=features
+            [_alone(*rows[at]) for at in closed], ecgs=ecgs, features=features, prefixes=prefixes
         )
         for at, score in zip(closed, scores, strict=True):
             own[at] = normalised(score)
@@ -167,6 +174,7 @@ class RelianceMeter:
             [answers[at].text for at in free],
             ecgs=ecgs,
             features=features,
+            prefixes=prefixes,
         )
         for at, likelihood in zip(free, likelihoods, strict=True):
             own[at] = {answers[at].text: likelihood}
@@ -198,8 +206,7 @@ class RelianceMeter:
     def _read_references(
         self, some: Mapping[Key, tuple[int, Question, Answer]], count: int, closed: bool
     ) -> dict[Key, dict[str, float]]:
-        features = self._references.features_RPD
-        total = len(features)
+        total = len(self._references)
         questions = tuple(question for _, question, _ in some.values())
         # A question about two ECGs gets two references, each as often first as second.
         groups = [
@@ -210,11 +217,12 @@ class RelianceMeter:
             )
             for first in range(total)
         ]
+        behind = self._behind_references(groups, count)
         if closed:
-            scores = [normalised(one) for one in self._answerer.score(groups, features=features)]
+            scores = [normalised(one) for one in self._answerer.score(groups, **behind)]
         else:
             texts = [answer.text for _, _, answer in some.values()] * total
-            likelihoods = answer_likelihoods(self._answerer, groups, texts, features=features)
+            likelihoods = answer_likelihoods(self._answerer, groups, texts, **behind)
             scores = [{text: one} for text, one in zip(texts, likelihoods, strict=True)]
         means = {}
         for place, key in enumerate(some):
@@ -225,6 +233,19 @@ class RelianceMeter:
                 for option in of_references[0]
             }
         return means
+
+    def _behind_references(self, groups: Sequence[GroupInput], count: int) -> dict[str, Any]:
+        """What the references' groups point to: their prefixes, read once, where they can be kept.
+
+        The references are the same for every question, so only the question is read anew.
+        """
+        features = self._references.features_RPD
+        if not self._answerer.keeps_prefixes:
+            return {"features": features}
+        if count not in self._prefixes:
+            shown = [group.ecgs for group in groups]
+            self._prefixes[count] = self._answerer.read_prefixes(shown, features)
+        return {"prefixes": self._prefixes[count]}
 
 
 def compare(
@@ -259,12 +280,14 @@ def answer_likelihoods(
     *,
     ecgs: Ecgs | None = None,
     features: Features | None = None,
+    prefixes: Prefixes | None = None,
 ) -> list[float]:
     """Log-likelihood (nats) of a written answer to each question, its end included.
 
     Args:
         groups: questions, with their ECGs.
         texts: one answer a question, in the groups' order.
+        ecgs, features, prefixes: what the groups point to, as for `Answerer.score`.
     """
     processor, model = answerer.processor, answerer.model
     found: list[float] = []
@@ -275,9 +298,14 @@ def answer_likelihoods(
         rows += len(group.questions)
         if rows < answerer.rows and number + 1 < len(groups):
             continue
-        batch = processor.batch(waiting, ecgs=ecgs, features=features).to(model.device)
+        batch = processor.batch(waiting, ecgs=ecgs, features=features, prefixes=prefixes)
+        batch = batch.to(model.device)
         ids = [[processor.prompts.answer(text)] for text in texts[len(found) : len(found) + rows]]
-        found.extend(score for [score] in score_options(model, batch, ids))
+        if prefixes is not None and answerer.reads_jointly:
+            scores = read_jointly(model, batch, ids).scores
+        else:
+            scores = score_options(model, batch, ids)
+        found.extend(score for [score] in scores)
         waiting, rows = [], 0
     assert len(found) == len(texts), "one answer a question"
     return found

@@ -48,7 +48,7 @@ def read_options(
     """
     assert len(options) == batch.rows
     read = read_questions(model, batch)
-    hidden_BH = _last_hidden(read, batch.mask_BS)
+    hidden_BH = last_hidden(read.hidden_BSH, batch.mask_BS)
     row_R = torch.tensor(
         [row for row, choices in enumerate(options) for _ in choices], dtype=torch.long
     )
@@ -103,11 +103,29 @@ def generate_greedily(
         Token ids of each row.
     """
     read = read_questions(model, batch)
-    hidden_BH = _last_hidden(read, batch.mask_BS)
+    return continue_greedily(
+        model, read, last_hidden(read.hidden_BSH, batch.mask_BS), eos_token_id, maximum_tokens
+    )
+
+
+@torch.inference_mode()
+def continue_greedily(
+    model: TrueLeadForConditionalGeneration,
+    read: Continuation,
+    hidden_BH: Tensor,
+    eos_token_id: int,
+    maximum_tokens: int,
+) -> list[list[int]]:
+    """As `generate_greedily`, of rows whose questions have been read.
+
+    Args:
+        read: grows in place.
+        hidden_BH: last hidden state of each row, from which its answer is read.
+    """
     head = model.get_output_embeddings()
-    rows: list[list[int]] = [[] for _ in range(batch.rows)]
+    rows: list[list[int]] = [[] for _ in range(len(hidden_BH))]
     # Rows that have ended leave the computation.
-    alive = list(range(batch.rows))
+    alive = list(range(len(hidden_BH)))
     for step in range(maximum_tokens):
         token_B = head(hidden_BH).argmax(dim=-1)
         going = [at for at, token in enumerate(token_B.tolist()) if token != eos_token_id]
@@ -125,9 +143,10 @@ def generate_greedily(
     return rows
 
 
-def _last_hidden(read: Continuation, mask_BS: Tensor) -> Tensor:
+def last_hidden(hidden_BSH: Tensor, mask_BS: Tensor) -> Tensor:
+    """hidden_BH of each row's last token."""
     last_B = mask_BS.sum(dim=1) - 1
-    return read.hidden_BSH[torch.arange(len(last_B), device=last_B.device), last_B]
+    return hidden_BSH[torch.arange(len(last_B), device=last_B.device), last_B]
 
 
 def _pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

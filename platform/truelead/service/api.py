@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request
@@ -19,6 +19,7 @@ from truelead.service.audit import AuditTrail
 from truelead.service.chat import check_model
 from truelead.service.context import DEADLINE_HEADER, Backend, Context
 from truelead.service.gate import Gate, error_response
+from truelead.service.known_ecgs import KnownEcgs
 from truelead.service.metrics import CONTENT_TYPE, ServiceMetrics
 from truelead.service.openapi import document_bodies, errors
 from truelead.service.page import page_routes
@@ -40,6 +41,8 @@ def create_api(
     maximum_in_flight: int = limits.MAXIMUM_IN_FLIGHT,
     allowed_origins: Collection[str] = (),
     audit: AuditTrail | None = None,
+    known: KnownEcgs | None = None,
+    on_close: Callable[[], object] = lambda: None,
 ) -> FastAPI:
     """The application of one model.
 
@@ -50,11 +53,14 @@ def create_api(
         maximum_in_flight: requests that wait or are answered; more are answered 429.
         allowed_origins: web origins whose pages may ask; none but the service's own by default.
         audit: keeps the digests of each answer.
+        known: keeps the ECGs that were sent last.
+        on_close: called when the application ends, before what it keeps is written.
     """
 
     @asynccontextmanager
     async def until_closed(_: FastAPI) -> AsyncIterator[None]:
         yield
+        on_close()
         if audit is not None:
             audit.close()
 
@@ -67,7 +73,7 @@ def create_api(
         redoc_url=None,
         lifespan=until_closed,
     )
-    context = Context(backend, ServiceMetrics(), audit)
+    context = Context(backend, ServiceMetrics(), audit, known or KnownEcgs())
     _add_status_routes(api, context)
     routers = (
         ask_routes(context),

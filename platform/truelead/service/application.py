@@ -16,6 +16,7 @@ from truelead.service.arguments import (
     model_folder,
     parse_arguments,
 )
+from truelead.service.batcher import BatchBounds
 from truelead.service.ingress import api_builder
 from truelead.service.model_replica import ModelReplica
 
@@ -36,8 +37,10 @@ def build(args: dict[str, Any]) -> Application:
         str(folder),
         threads=arguments.threads_per_replica,
         batch_size=arguments.batch.size,
-        batch_wait_seconds=arguments.batch.wait_seconds,
+        batch_tokens=arguments.batch.tokens,
         cache_bytes=arguments.cache_mebibytes * 2**20,
+        prefix_cache_bytes=arguments.prefix_cache_mebibytes * 2**20,
+        with_reliance=arguments.reliance,
     )
     in_flight = (
         arguments.maximum_queued_requests
@@ -52,16 +55,27 @@ def build(args: dict[str, Any]) -> Application:
         maximum_in_flight=in_flight,
         allowed_origins=arguments.allowed_origins,
         audit=None if arguments.audit is None else str(arguments.audit.expanduser().resolve()),
+        bounds=BatchBounds(
+            size=arguments.batch.size,
+            wait_seconds=arguments.batch.wait_seconds,
+            at_once=arguments.calls_in_flight,
+            waiting=arguments.maximum_queued_requests,
+        ),
+        known_bytes=arguments.known_mebibytes * 2**20,
+        door=None if arguments.door is None else (arguments.door.host, arguments.door.port),
     )
     ingress = serve.deployment(
         serve.ingress(make_api)(),
         name=INGRESS,
-        num_replicas=1,
+        num_replicas=arguments.ingress.replicas,
         # The gate itself answers 429, so Serve must let through what it is to refuse.
         max_ongoing_requests=2 * in_flight,
         max_queued_requests=in_flight,
         ray_actor_options={"num_cpus": 0.1},
-        graceful_shutdown_timeout_s=10,
+        # The new ones are there before the old ones go.
+        max_surge_percent=100,
+        # An open door answers what it has been asked before it closes.
+        graceful_shutdown_timeout_s=30,
         graceful_shutdown_wait_loop_s=0.5,
     )
     return ingress.bind(model)
@@ -85,6 +99,7 @@ def _model_deployment(arguments: ServiceArguments) -> serve.Deployment:
             "num_cpus": arguments.cpus_per_replica,
             "num_gpus": arguments.gpus_per_replica,
         },
+        max_surge_percent=100,
         health_check_period_s=5,
         health_check_timeout_s=30,
         graceful_shutdown_timeout_s=10,

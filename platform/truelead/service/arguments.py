@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from truelead.config import Frozen
 from truelead.errors import ConfigError, ModelError
 from truelead.service import limits
-from truelead.service.access import Access, token_sha256
+from truelead.service.access import Access, is_loopback, token_sha256
 from truelead.service.wire_errors import first_line
 
 TOKEN_VARIABLE = "TRUELEAD_TOKEN"  # noqa: S105  (a variable's name)
@@ -42,7 +42,24 @@ class BatchArguments(Frozen):
     """How questions that arrive together are answered together."""
 
     size: int = Field(16, ge=1, le=256)
+    tokens: int = Field(16_384, ge=64, description="of the questions of one batch of a replica")
     wait_seconds: float = Field(0.005, ge=0, le=1)
+
+
+class DoorArguments(Frozen):
+    """Where the ingress replicas listen themselves."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65_535)
+
+
+class IngressArguments(Frozen):
+    """How many processes read requests, and how much work they hand on at once."""
+
+    replicas: int = Field(1, ge=1, le=64)
+    calls_in_flight: int = Field(
+        0, ge=0, description="batches that are with the replicas at once; 0: two a replica"
+    )
 
 
 class ServiceArguments(Frozen):
@@ -61,6 +78,15 @@ class ServiceArguments(Frozen):
     maximum_body_bytes: int = Field(limits.MAXIMUM_BODY_BYTES, ge=1024)
     timeout_seconds: float = Field(30.0, gt=0)
     cache_mebibytes: int = Field(256, ge=0, description="of ECGs' features, a replica")
+    prefix_cache_mebibytes: int = Field(
+        256, ge=0, description="of ECGs as the language model has read them, a replica"
+    )
+    known_mebibytes: int = Field(256, ge=0, description="of ECGs as they were sent, an ingress")
+    reliance: bool = Field(True, description="whether answers come with their reliance")
+    door: DoorArguments | None = Field(
+        None, description="listen in the ingress replicas themselves, past Serve's proxy"
+    )
+    ingress: IngressArguments = Field(default_factory=IngressArguments)
     allowed_origins: tuple[Origin, ...] = Field((), description="web pages that may ask")
     audit: Path | None = Field(None, description="folder for the digests of each answer")
 
@@ -69,6 +95,11 @@ class ServiceArguments(Frozen):
         if self.token_file is not None and self.token_sha256 is not None:
             raise ValueError("expected token_file or token_sha256, found both")
         return self
+
+    @property
+    def calls_in_flight(self) -> int:
+        """Batches that an ingress has with the replicas at once."""
+        return self.ingress.calls_in_flight or 2 * self.replicas.maximum
 
 
 def parse_arguments(tree: Mapping[str, Any]) -> ServiceArguments:
@@ -110,6 +141,14 @@ def access_rule(arguments: ServiceArguments) -> Access:
     Raises:
         ConfigError: the token's file cannot be read, may be read by others, or is too short.
     """
+    access = _access(arguments)
+    door = arguments.door
+    if door is not None and not access.token_sha256 and not is_loopback(door.host):
+        raise ConfigError("args: door.host: expected 127.0.0.1, or a token to be reached by")
+    return access
+
+
+def _access(arguments: ServiceArguments) -> Access:
     if arguments.token_sha256 is not None:
         return Access(arguments.token_sha256)
     if arguments.token_file is not None:

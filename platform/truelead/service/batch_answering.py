@@ -1,6 +1,7 @@
 """The maths of one replica, apart from Ray: a batch of questions to answers with their reliance.
 
-ECGs are encoded once, by content; answers and their reliance are read from the same features.
+ECGs are encoded once and their prefixes are read once, by content: a further question about an ECG
+costs only itself. Answers and their reliance are read behind the same prefixes.
 
 Shape suffixes: N ECGs in the batch, P patches, D encoder width, L leads (12), T samples.
 """
@@ -19,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from truelead.errors import ModelError, ServiceError, TrueLeadError
-from truelead.model.answering import Answer, Answerer, as_question
+from truelead.model.answering import Answer, Answerer, as_question, closed_options
 from truelead.model.attribution import (
     STRIDE_SECONDS,
     WINDOW_SECONDS,
@@ -35,8 +36,18 @@ from truelead.model.reference_ecgs import REFERENCE_FILE, ReferenceEcgs
 from truelead.model.reliance import AnswerReliance, RelianceMeter
 from truelead.model.reliance_threshold import RELIANCE_FILE, RelianceThreshold
 from truelead.service.description import describe_model
-from truelead.service.exchange import Embedded, EmbeddingKind, Inquiry, Reply, Work
-from truelead.service.feature_cache import EcgKey, FeatureCache, ecg_key
+from truelead.service.ecg_reading import EcgReading, key_of, whole_ecg
+from truelead.service.exchange import (
+    EcgKey,
+    Embedded,
+    EmbeddingKind,
+    Inquiry,
+    MissingEcgs,
+    NamedEcg,
+    Reply,
+    Work,
+)
+from truelead.service.feature_cache import PrefixKey, ecg_key
 from truelead.service.stated_reliance import state_reliance
 from truelead.service.wire import EcgAttribution, OccludedWindow
 from truelead.types import LEADS, Ecg, Question
@@ -44,6 +55,9 @@ from truelead.types import LEADS, Ecg, Question
 CACHE_BYTES = 256 * 2**20
 ATTRIBUTION_LOT = 16
 """Occluded ECGs that are read before waiting questions get their turn."""
+
+Outcome = Reply | MissingEcgs | TrueLeadError
+"""Of one question: an answer, ECGs that must be sent first, or the reason why there is none."""
 
 _LOGGER = logging.getLogger("truelead.service")
 
@@ -55,6 +69,8 @@ class BatchAnswerer:
         folder: of the model.
         device: of the model; None for the CPU.
         cache_bytes: of the features that are kept.
+        prefix_cache_bytes: of the read prefixes that are kept.
+        with_reliance: whether answers come with their reliance, where it is calibrated.
 
     Raises:
         ModelError: the folder holds no whole model.
@@ -66,16 +82,18 @@ class BatchAnswerer:
         device: str | torch.device | None = None,
         *,
         cache_bytes: int = CACHE_BYTES,
+        prefix_cache_bytes: int = CACHE_BYTES,
+        with_reliance: bool = True,
     ) -> None:
         self.answerer = Answerer.from_pretrained(folder, device)
         self.threshold: RelianceThreshold | None = None
         self.meter: RelianceMeter | None = None
-        calibration = load_calibration(folder)
+        calibration = load_calibration(folder) if with_reliance else None
         if calibration is not None:
             references, self.threshold = calibration
             self.meter = RelianceMeter(self.answerer, references)
         self.description = describe_model(folder, self.answerer, self.threshold)
-        self.cache = FeatureCache(cache_bytes)
+        self.reading = EcgReading(self.answerer, cache_bytes, prefix_cache_bytes)
         # The model, its prompt writer and the meter remember things; one thread at a time.
         self._lock = threading.Lock()
 
@@ -84,9 +102,20 @@ class BatchAnswerer:
         extractor = self.answerer.processor.feature_extractor
         flat = Ecg(np.zeros((len(LEADS), extractor.samples), np.float32), extractor.sampling_rate)
         self.answer_all([Inquiry((flat,), "warm-up", ("yes", "no")), Inquiry((flat,), "warm-up")])
-        self.cache.clear()
+        self.reading.clear()
 
-    def answer_all(self, inquiries: Sequence[Inquiry]) -> list[Reply | TrueLeadError]:
+    def tokens_of(self, inquiry: Inquiry) -> int:
+        """Tokens that the language model reads for a question: its words, options, and an ECG.
+
+        An ECG counts whether or not its prefix is kept, as what is kept may be dropped.
+        """
+        prompts = self.answerer.processor.prompts
+        question, count = as_question(inquiry.question, inquiry.options), len(inquiry.ecgs)
+        with self._lock:
+            row = len(prompts.parts(count).prefix) + len(prompts.row(question, count, False).ids)
+            return row + sum(len(prompts.answer(option)) for option in closed_options(question))
+
+    def answer_all(self, inquiries: Sequence[Inquiry]) -> list[Outcome]:
         """An answer, or the reason why there is none, for each question.
 
         One question that cannot be answered does not spoil the others of its batch.
@@ -108,7 +137,7 @@ class BatchAnswerer:
         question = as_question(inquiry.question, inquiry.options)
         extractor = self.answerer.processor.feature_extractor
         rate = float(extractor.sampling_rate)
-        standardised = [extractor.standardise(ecg) for ecg in inquiry.ecgs]
+        standardised = [extractor.standardise(whole_ecg(ecg)) for ecg in inquiry.ecgs]
         found = []
         for which, ecg_LT in enumerate(standardised):
             score = self._in_lots(
@@ -126,7 +155,10 @@ class BatchAnswerer:
     def embed(self, ecgs: Sequence[Ecg], kind: EmbeddingKind) -> Embedded:
         """A vector of each ECG: the mean of the encoder's patches or of the projector's tokens."""
         with self._lock, torch.inference_mode():
-            features_NPD, places, _ = self._features([ecg_key(ecg) for ecg in ecgs], ecgs)
+            keys = [ecg_key(ecg) for ecg in ecgs]
+            wanted = dict(zip(keys, ecgs, strict=True))
+            features_NPD, _ = self.reading.features(wanted)
+            places = [list(wanted).index(key) for key in keys]
             values = torch.from_numpy(features_NPD).to(self.answerer.model.device)
             if kind == "projector":
                 values = self.answerer.model.ecg_tokens(features_NPD=values)
@@ -145,76 +177,61 @@ class BatchAnswerer:
 
         return of_lots
 
-    def _answer(self, inquiries: Sequence[Inquiry]) -> list[Reply | TrueLeadError]:
-        ecgs = [ecg for one in inquiries for ecg in one.ecgs]
-        features_NPD, places, cached = self._features([ecg_key(ecg) for ecg in ecgs], ecgs)
-        members: dict[tuple[int, ...], list[int]] = {}
-        encoded_of: list[int] = []
-        at = 0
-        for number, one in enumerate(inquiries):
-            shown = tuple(places[at : at + len(one.ecgs)])
-            members.setdefault(shown, []).append(number)
-            encoded_of.append(sum(not known for known in cached[at : at + len(one.ecgs)]))
-            at += len(one.ecgs)
+    def _answer(self, inquiries: Sequence[Inquiry]) -> list[Outcome]:
+        keys = [tuple(map(key_of, one.ecgs)) for one in inquiries]
+        ecgs: dict[EcgKey, Ecg | NamedEcg] = {}
+        for inquiry in inquiries:
+            for ecg in inquiry.ecgs:
+                # Of an ECG that came with samples and without, those with them are kept.
+                if isinstance(ecg, Ecg) or ecg.ecg is not None or ecg.key not in ecgs:
+                    ecgs[key_of(ecg)] = ecg
+        missing = [self.reading.is_missing(key, ecgs) for key in keys]
+        if any(missing):
+            extractor = self.answerer.processor.feature_extractor
+            wanted = MissingEcgs(float(extractor.sampling_rate), float(extractor.seconds))
+            answerable = [one for one, absent in zip(inquiries, missing, strict=True) if not absent]
+            found = iter(self._answer(answerable) if answerable else ())
+            return [wanted if absent else next(found) for absent in missing]
+        place = {
+            key: at for at, key in enumerate(dict.fromkeys(one for key in keys for one in key))
+        }
+        members: dict[PrefixKey, list[int]] = {}
+        for number, key in enumerate(keys):
+            members.setdefault(key, []).append(number)
         questions = [as_question(one.question, one.options) for one in inquiries]
         groups = [
-            GroupInput(shown, tuple(questions[number] for number in numbers), with_answers=False)
-            for shown, numbers in members.items()
+            GroupInput(
+                tuple(place[one] for one in key),
+                tuple(questions[number] for number in numbers),
+                with_answers=False,
+            )
+            for key, numbers in members.items()
         ]
-        answers = self.answerer.answer_groups(groups, features=features_NPD)
+        shown = {group.ecgs: key for group, key in zip(groups, members, strict=True)}
+        known = {key: key in self.reading.prefixes for key in members}
+        behind, encoded = self.reading.behind(shown, ecgs)
+        answers = self.answerer.answer_groups(groups, **behind)
         measured: Sequence[AnswerReliance | None] = [None] * len(answers)
         if self.meter is not None:
-            measured = self.meter.measure(groups, answers, features=features_NPD)
-        replies: dict[int, Reply | TrueLeadError] = {}
+            measured = self.meter.measure(groups, answers, **behind)
+        replies: dict[int, Outcome] = {}
         order = [number for numbers in members.values() for number in numbers]
-        for number, answer, found in zip(order, answers, measured, strict=True):
-            inquiry = inquiries[number]
-            work = self._work(inquiry, questions[number], answer)
-            count = encoded_of[number]
-            replies[number] = self._reply(
-                inquiry,
-                answer,
-                found,
-                replace(work, encoded_ecgs=count, cached_ecgs=len(inquiry.ecgs) - count),
+        for number, answer, rests in zip(order, answers, measured, strict=True):
+            inquiry, key = inquiries[number], keys[number]
+            # Of questions that share a new ECG, the first one is said to have brought it.
+            count = sum(one in encoded for one in key) if number == members[key][0] else 0
+            work = replace(
+                self._work(inquiry, questions[number], answer),
+                encoded_ecgs=count,
+                cached_ecgs=len(key) - count,
+                prefix_cached=known[key] or number != members[key][0],
             )
+            replies[number] = self._reply(inquiry, answer, rests, work)
         return [replies[number] for number in range(len(inquiries))]
-
-    def _features(
-        self, keys: Sequence[EcgKey], ecgs: Sequence[Ecg]
-    ) -> tuple[NDArray[np.float32], list[int], list[bool]]:
-        """features_NPD, each ECG's place in them, and whether it did not have to be encoded."""
-        place: dict[EcgKey, int] = {}
-        rows: list[NDArray[np.float32] | None] = []
-        missing: list[tuple[EcgKey, Ecg]] = []
-        cached: list[bool] = []
-        for key, ecg in zip(keys, ecgs, strict=True):
-            if key in place:
-                cached.append(True)
-                continue
-            place[key] = len(rows)
-            rows.append(self.cache.get(key))
-            cached.append(rows[-1] is not None)
-            if rows[-1] is None:
-                missing.append((key, ecg))
-        if missing:
-            encoded_NPD = self._encode([ecg for _, ecg in missing])
-            for (key, _), features_PD in zip(missing, encoded_NPD, strict=True):
-                rows[place[key]] = features_PD
-                self.cache.put(key, features_PD.copy())
-        stacked: NDArray[np.float32] = np.stack([row for row in rows if row is not None])
-        return stacked, [place[key] for key in keys], cached
-
-    @torch.inference_mode()
-    def _encode(self, ecgs: Sequence[Ecg]) -> NDArray[np.float32]:
-        model = self.answerer.model
-        ecg_NLT = np.stack([self.answerer.processor.standardise(ecg) for ecg in ecgs])
-        features_NPD = model.encode(torch.from_numpy(ecg_NLT).to(model.device))
-        encoded: NDArray[np.float32] = features_NPD.float().cpu().numpy()
-        return encoded
 
     def _reply(
         self, inquiry: Inquiry, answer: Answer, found: AnswerReliance | None, work: Work
-    ) -> Reply | TrueLeadError:
+    ) -> Outcome:
         numbers = [*answer.option_probabilities.values()]
         if found is not None:
             numbers.append(found.reliance)

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from fastapi import Request
@@ -16,10 +16,11 @@ from truelead import __version__
 from truelead.errors import ServiceError
 from truelead.service import limits
 from truelead.service.audit import AuditTrail
-from truelead.service.ecg_input import decode_request, notes_on, summaries
-from truelead.service.exchange import Embedded, EmbeddingKind, Inquiry, Reply
+from truelead.service.ecg_input import notes_on
+from truelead.service.exchange import Embedded, EmbeddingKind, Inquiry, NamedEcg, Reply
+from truelead.service.known_ecgs import KnownEcg, KnownEcgs
 from truelead.service.metrics import ServiceMetrics
-from truelead.service.wire import AskRequest, AskResponse, EcgSummary, ModelDescription
+from truelead.service.wire import AskRequest, AskResponse, ModelDescription
 from truelead.types import Ecg
 
 DEADLINE_HEADER = "TrueLead-Deadline-Seconds"
@@ -46,10 +47,17 @@ class Backend(Protocol):
         """
 
     async def describe(self) -> ModelDescription:
-        """The model.
+        """The model, asked now.
 
         Raises:
             ServiceError: it is not ready (503).
+        """
+
+    async def described(self) -> ModelDescription:
+        """The model as it was a short while ago.
+
+        Raises:
+            ServiceError: as `describe`.
         """
 
 
@@ -69,11 +77,13 @@ class Context:
         backend: answers.
         metrics: take the counts.
         audit: keeps the digests of answers; None where nobody asked for it.
+        known: the ECGs that were sent last.
     """
 
     backend: Backend
     metrics: ServiceMetrics
     audit: AuditTrail | None = None
+    known: KnownEcgs = field(default_factory=KnownEcgs)
 
     async def answer(self, request: Request, asked: AskRequest) -> Answered:
         """Decode, ask, measure, record.
@@ -82,7 +92,13 @@ class Context:
             RecordError: an ECG cannot be used.
             ServiceError: no answer now, or not before the caller's deadline (504).
         """
-        inquiry, ecgs = await run_in_threadpool(_decode, asked)
+        ecgs = await run_in_threadpool(self._decode, asked)
+        inquiry = Inquiry(
+            tuple(NamedEcg(one.key, one.ecg) for one in ecgs),
+            asked.question.strip(),
+            asked.options or (),
+            asked.attribution,
+        )
         reply = await self.in_time(request, lambda: self.backend.answer(inquiry))
         self.metrics.answered(reply)
         response = AskResponse(
@@ -91,8 +107,8 @@ class Context:
             option_probabilities=reply.option_probabilities,
             reliance=reply.reliance,
             attribution=reply.attribution,
-            notes=notes_on(inquiry.ecgs, reply.model),
-            ecgs=ecgs,
+            notes=notes_on(tuple(one.ecg for one in ecgs), reply.model),
+            ecgs=tuple(one.summary for one in ecgs),
             model=reply.model.name,
             model_digest=reply.model.digest,
             data_digest=reply.model.data_digest,
@@ -102,6 +118,10 @@ class Context:
         if self.audit is not None:
             await run_in_threadpool(self.audit.record, request.scope["path"], asked, response)
         return Answered(response, reply)
+
+    def _decode(self, asked: AskRequest) -> list[KnownEcg]:
+        read = self.known.read
+        return [read(ecg, where=f"ecgs.{at}") for at, ecg in enumerate(asked.ecgs)]
 
     async def in_time(self, request: Request, work: Callable[[], Awaitable[_Found]]) -> _Found:
         """What the work gives, before the deadline that the caller may have set.
@@ -118,11 +138,6 @@ class Context:
             raise ServiceError(
                 f"deadline: expected an answer within {seconds:g} s, found none", status=504
             ) from None
-
-
-def _decode(asked: AskRequest) -> tuple[Inquiry, tuple[EcgSummary, ...]]:
-    inquiry = decode_request(asked)
-    return inquiry, summaries(inquiry.ecgs)
 
 
 def _deadline(request: Request) -> float | None:

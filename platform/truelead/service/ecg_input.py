@@ -11,25 +11,14 @@ import numpy as np
 
 from truelead.errors import InvalidEcg, LeadError, RecordTooLarge
 from truelead.service import limits
-from truelead.service.exchange import Inquiry
 from truelead.service.file_input import decode_file
 from truelead.service.wfdb_input import decode_wfdb
-from truelead.service.wire import AskRequest, EcgSummary, ModelDescription
-from truelead.service.wire_ecg import EcgInput, FileInput, LeadsInput, WfdbInput
+from truelead.service.wire import ModelDescription
+from truelead.service.wire_ecg import FileInput, LeadsInput, WfdbInput
 from truelead.types import LEADS, Ecg
 
 
-def decode_request(request: AskRequest) -> Inquiry:
-    """The question with its ECGs as signals.
-
-    Raises:
-        RecordError: one of the ECGs cannot be used; the message names its place in the request.
-    """
-    ecgs = tuple(decode_ecg(ecg, where=f"ecgs.{at}") for at, ecg in enumerate(request.ecgs))
-    return Inquiry(ecgs, request.question.strip(), request.options or (), request.attribution)
-
-
-def decode_ecg(sent: EcgInput, *, where: str = "ecg") -> Ecg:
+def decode_ecg(sent: LeadsInput | WfdbInput | FileInput, *, where: str = "ecg") -> Ecg:
     """One ECG of a request.
 
     Raises:
@@ -63,18 +52,6 @@ def notes_on(ecgs: tuple[Ecg, ...], model: ModelDescription) -> tuple[str, ...]:
                 f"{model.seconds:g} s"
             )
     return tuple(notes)
-
-
-def summaries(ecgs: tuple[Ecg, ...]) -> tuple[EcgSummary, ...]:
-    """Rate, length and digest of each ECG as it was read."""
-    return tuple(
-        EcgSummary(
-            sampling_rate=ecg.sampling_rate,
-            seconds=ecg.duration_seconds,
-            sha256=signal_sha256(ecg),
-        )
-        for ecg in ecgs
-    )
 
 
 def signal_sha256(ecg: Ecg) -> str:

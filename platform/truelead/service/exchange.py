@@ -13,6 +13,37 @@ from truelead.types import Ecg
 
 EmbeddingKind = Literal["encoder", "projector"]
 
+EcgKey = tuple[str, float]
+"""SHA-256 of the float32 millivolts, and the sampling rate in Hz."""
+
+
+@dataclass(frozen=True)
+class NamedEcg:
+    """An ECG named by its content, with its samples only where they are needed.
+
+    Attributes:
+        key: of the ECG as it was sent to the service.
+        ecg: None where the replicas are thought to have read it already.
+        fitted: whether `ecg` has been brought to a model's own rate and length, which is what that
+            model sees of it.
+    """
+
+    key: EcgKey
+    ecg: Ecg | None = None
+    fitted: bool = False
+
+
+@dataclass(frozen=True)
+class MissingEcgs:
+    """In place of a reply: the replica has not read these ECGs, or not as its model sees them.
+
+    Attributes:
+        sampling_rate, seconds: what the model wants.
+    """
+
+    sampling_rate: float
+    seconds: float
+
 
 @dataclass(frozen=True)
 class Inquiry:
@@ -25,7 +56,7 @@ class Inquiry:
         attribution: whether to say which leads and stretches of time the answer rests on.
     """
 
-    ecgs: tuple[Ecg, ...]
+    ecgs: tuple[Ecg | NamedEcg, ...]
     question: str
     options: tuple[str, ...] = ()
     attribution: bool = False
@@ -38,8 +69,10 @@ class Work:
     Attributes:
         prompt_tokens: with the places of the ECGs. answer_tokens: with the end.
         cut: whether a free answer was as long as the model may write.
-        batch_size: questions answered together. waited_seconds: for them.
+        batch_size: questions answered together. waited_seconds: for them and for their turn.
+        worked_seconds: that the model spent on all of them.
         cached_ecgs, encoded_ecgs: of the question's ECGs, found in the cache or not.
+        prefix_cached: whether the language model had read these ECGs before.
     """
 
     prompt_tokens: int
@@ -49,6 +82,8 @@ class Work:
     waited_seconds: float = 0.0
     cached_ecgs: int = 0
     encoded_ecgs: int = 0
+    prefix_cached: bool = False
+    worked_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""One copy of the model: loads it, and answers the questions that arrive together in one batch."""
+"""One copy of the model: loads it, and answers the questions that wait in one batch after another.
+
+The ingress sends some questions with one call. Those of several calls are answered together, within
+bounds of size and tokens, so the cost of the way is shared as well as that of the model.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from ray import serve
 
 from truelead.errors import ServiceError, TrueLeadError
-from truelead.service.batch_answering import CACHE_BYTES, BatchAnswerer
+from truelead.service.batch_answering import CACHE_BYTES, BatchAnswerer, Outcome
+from truelead.service.batcher import BatchBounds, Batcher
 from truelead.service.exchange import Embedded, EmbeddingKind, Inquiry, Reply
 from truelead.service.unexpected import as_service_error
-from truelead.service.wire import ModelDescription
+from truelead.service.wire import EcgAttribution, ModelDescription
 from truelead.types import Ecg
 
 UNHEALTHY_AFTER = 3
@@ -36,9 +40,10 @@ class ModelReplica:
     Args:
         folder: of the model.
         threads: that one batch may use.
-        batch_size: questions at most in one batch.
-        batch_wait_seconds: how long a question waits for others.
+        batch_size, batch_tokens: of one batch, at most.
         cache_bytes: of the ECGs' features that are kept.
+        prefix_cache_bytes: of the read prefixes that are kept.
+        with_reliance: whether answers come with their reliance, where it is calibrated.
 
     Raises:
         ModelError: the folder holds no whole model.
@@ -50,19 +55,30 @@ class ModelReplica:
         *,
         threads: int = 1,
         batch_size: int = 16,
-        batch_wait_seconds: float = 0.005,
+        batch_tokens: int = 16_384,
         cache_bytes: int = CACHE_BYTES,
+        prefix_cache_bytes: int = CACHE_BYTES,
+        with_reliance: bool = True,
     ) -> None:
         torch.set_num_threads(threads)
         device = "cuda" if torch.cuda.is_available() else None
-        self.batch_answerer = BatchAnswerer(Path(folder), device, cache_bytes=cache_bytes)
+        self.batch_answerer = BatchAnswerer(
+            Path(folder),
+            device,
+            cache_bytes=cache_bytes,
+            prefix_cache_bytes=prefix_cache_bytes,
+            with_reliance=with_reliance,
+        )
         self.batch_answerer.warm_up()
         self.batch_sizes: list[int] = []
         self._failures = 0
-        self._answer_batch.set_max_batch_size(batch_size)
-        self._answer_batch.set_batch_wait_timeout_s(batch_wait_seconds)
+        # What waits has waited for others in the ingress already.
+        bounds = BatchBounds(size=batch_size, tokens=batch_tokens, wait_seconds=0.0)
+        self._batcher = Batcher(
+            self._answer_batch, bounds, lambda one: self.batch_answerer.tokens_of(one.inquiry)
+        )
 
-    def answer_all(self, waiting: Sequence[_Waiting]) -> list[Reply | TrueLeadError]:
+    def answer_all(self, waiting: Sequence[_Waiting]) -> list[Outcome]:
         """An answer, or the reason why there is none, for each question of a batch."""
         begun = time.monotonic()
         self.batch_sizes = [*self.batch_sizes[-99:], len(waiting)]
@@ -72,37 +88,44 @@ class ModelReplica:
         except Exception as error:  # noqa: BLE001  # Serve would log its text
             return [as_service_error(error)] * len(waiting)
         self._failures = 0
+        worked = time.monotonic() - begun
         return [
             replace(
                 reply,
-                work=replace(reply.work, batch_size=len(waiting), waited_seconds=begun - one.since),
+                work=replace(
+                    reply.work,
+                    batch_size=len(waiting),
+                    waited_seconds=begun - one.since,
+                    worked_seconds=worked,
+                ),
             )
             if isinstance(reply, Reply)
             else reply
             for one, reply in zip(waiting, found, strict=True)
         ]
 
-    @serve.batch
-    async def _answer_batch(self, waiting: list[_Waiting]) -> list[Reply | TrueLeadError]:
+    async def _answer_batch(self, waiting: Sequence[_Waiting]) -> list[Outcome]:
         # In a thread: the replica goes on collecting questions and answering health checks.
         return await asyncio.to_thread(self.answer_all, waiting)
 
-    async def answer(self, inquiry: Inquiry) -> Reply | TrueLeadError:
-        """The answer to one question, found together with those that came with it.
+    async def answer_many(self, inquiries: Sequence[Inquiry]) -> list[Outcome]:
+        """The answers to questions that came with one call, found with those of other calls.
 
         Errors of the user are returned, not raised: raised ones would carry a traceback.
         """
-        found: Reply | TrueLeadError = await self._answer_batch(_Waiting(inquiry, time.monotonic()))
-        if inquiry.attribution and isinstance(found, Reply):
-            # After the batch, so that the questions that came with it need not wait for it.
-            try:
-                shares = await asyncio.to_thread(self.batch_answerer.attribute, inquiry, found)
-            except TrueLeadError as error:
-                return error
-            except Exception as error:  # noqa: BLE001  # likewise
-                return as_service_error(error)
-            return replace(found, attribution=shares)
-        return found
+        now = time.monotonic()
+        return list(await asyncio.gather(*(self._batcher(_Waiting(one, now)) for one in inquiries)))
+
+    async def attribute(
+        self, inquiry: Inquiry, reply: Reply
+    ) -> tuple[EcgAttribution, ...] | TrueLeadError:
+        """Where an answer comes from: many readings, between the batches of other questions."""
+        try:
+            return await asyncio.to_thread(self.batch_answerer.attribute, inquiry, reply)
+        except TrueLeadError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # likewise
+            return as_service_error(error)
 
     async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind) -> Embedded | TrueLeadError:
         """A vector of each ECG."""

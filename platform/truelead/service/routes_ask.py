@@ -10,7 +10,6 @@ from fastapi.concurrency import run_in_threadpool
 from truelead.service.body import FORM, JSON, read_body, read_files, validated
 from truelead.service.client import to_wire
 from truelead.service.context import Context
-from truelead.service.ecg_input import decode_ecg
 from truelead.service.examples import ask_example, compare_example
 from truelead.service.openapi import errors, form_schema, reference
 from truelead.service.wire import AskRequest, AskResponse, CompareRequest, SamplesResponse
@@ -54,7 +53,8 @@ def ask_routes(context: Context) -> APIRouter:
 
         def read() -> bytes:
             sent = validated({"ecgs": ecgs}, _Ecgs).ecgs
-            found = [decode_ecg(one, where=f"ecgs.{at}") for at, one in enumerate(sent)]
+            read = context.known.read
+            found = [read(one, where=f"ecgs.{at}").ecg for at, one in enumerate(sent)]
             # Text here, in the thread: two long ECGs are millions of numbers.
             response = {"ecgs": [to_wire(ecg) for ecg in found]}
             return SamplesResponse.model_validate(response).model_dump_json().encode()

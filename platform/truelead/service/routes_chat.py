@@ -30,7 +30,7 @@ def chat_routes(context: Context) -> APIRouter:
     async def chat_completions(request: Request) -> ChatCompletion | StreamingResponse:
         """A conversation about one or two ECGs; `stream` sends the answer as events."""
         chat = await read_json(request, ChatRequest)
-        check_model(chat.model, (await context.backend.describe()).name)
+        check_model(chat.model, (await context.backend.described()).name)
         answered = await context.answer(request, validated(question_of(chat), AskRequest))
         whole = completion(chat, answered)
         if not chat.stream:

@@ -11,7 +11,6 @@ from fastapi.concurrency import run_in_threadpool
 from truelead.service.body import JSON, read_json
 from truelead.service.chat import check_model
 from truelead.service.context import Context
-from truelead.service.ecg_input import decode_ecg
 from truelead.service.examples import embedding_example
 from truelead.service.openapi import errors, reference
 from truelead.service.wire_embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
@@ -34,10 +33,11 @@ def embedding_routes(context: Context) -> APIRouter:
         """A vector of each ECG, from the encoder or as the language model sees it."""
         asked = await read_json(request, EmbeddingRequest)
         if asked.model is not None:
-            check_model(asked.model, (await context.backend.describe()).name)
+            check_model(asked.model, (await context.backend.described()).name)
 
         def decode() -> tuple[Ecg, ...]:
-            return tuple(decode_ecg(one, where=f"input.{at}") for at, one in enumerate(asked.input))
+            read = context.known.read
+            return tuple(read(one, where=f"input.{at}").ecg for at, one in enumerate(asked.input))
 
         ecgs = await run_in_threadpool(decode)
         found = await context.in_time(request, lambda: context.backend.embed(ecgs, asked.kind))

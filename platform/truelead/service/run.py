@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +54,7 @@ def serve_model(
     tree: dict[str, Any] = {**(arguments or {}), "model": str(folder)}
     if token:
         tree["token_sha256"] = token_sha256(token)
+    tree.setdefault("door", {"host": host, "port": port})
 
     from truelead.data.ray_session import ensure_ray
 
@@ -66,16 +66,16 @@ def serve_model(
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     application = build(tree)
-    if serve.status().proxies:
+    found = serve.status()
+    if found.proxies or found.applications:
         raise ConfigError("service: expected a cluster that serves nothing yet, found Serve on it")
     quiet = {"log_level": "WARNING", "enable_access_log": False}
     url = address(host, port)
     try:
         serve.start(
-            proxy_location="HeadOnly",
-            http_options={"host": host, "port": port, "request_timeout_s": 120},
+            # The ingress replicas listen themselves.
+            proxy_location="Disabled",
             logging_config=quiet,
-            **_patience(serve.start),
         )
         serve.run(application, name=APPLICATION, route_prefix="/", logging_config=quiet)
         _wait_until_ready(url)
@@ -111,17 +111,6 @@ def address(host: str, port: int) -> str:
     """The address under which this machine reaches a service that listens on `host`."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
-
-
-def _patience(start: Callable[..., None]) -> dict[str, Any]:
-    """Time for the proxy to come up on a busy machine; Serve gives it 5 s and kills it.
-
-    Only the controller reads this, and newer versions of Ray alone can tell it.
-    """
-    if "controller_options" not in inspect.signature(start).parameters:
-        return {}
-    variables = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": f"{READY_WITHIN_SECONDS:g}"}
-    return {"controller_options": {"runtime_env": {"env_vars": variables}}}
 
 
 def _check_port(host: str, port: int) -> None:

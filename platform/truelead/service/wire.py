@@ -100,6 +100,10 @@ class EcgSummary(Wire):
     sampling_rate: float = Field(description="Hz")
     seconds: float
     sha256: str = Field(description="of its float32 millivolts")
+    reference: str = Field(
+        "",
+        description='names this ECG in a further question: {"known": reference}, while it is kept',
+    )
 
 
 class AskResponse(Wire):

@@ -13,6 +13,7 @@ from truelead.signal.formats import FORMATS
 from truelead.types import LEADS
 
 SAMPLES_TAG, WFDB_TAG, FILE_TAG = "samples-of-leads", "wfdb-pair", "file-of-any-format"
+KNOWN_TAG = "known-ecg"
 """Names of the forms of an ECG in the schema; they are no part of a request."""
 
 FORMAT_NAMES = tuple(FORMATS)
@@ -130,7 +131,15 @@ class FileInput(Wire):
     file: FileContent
 
 
+class KnownInput(Wire):
+    """An ECG that was sent a short while ago, by the `reference` that its answer named."""
+
+    known: str = Field(pattern=r"^[0-9a-f]{64}$", description="`ecgs[].reference` of an answer")
+
+
 def _form_of_ecg(value: Any) -> str:
+    if isinstance(value, KnownInput) or (isinstance(value, dict) and "known" in value):
+        return KNOWN_TAG
     if isinstance(value, WfdbInput) or (isinstance(value, dict) and "wfdb" in value):
         return WFDB_TAG
     if isinstance(value, FileInput) or (isinstance(value, dict) and "file" in value):
@@ -141,6 +150,7 @@ def _form_of_ecg(value: Any) -> str:
 EcgInput = Annotated[
     Annotated[LeadsInput, Tag(SAMPLES_TAG)]
     | Annotated[WfdbInput, Tag(WFDB_TAG)]
-    | Annotated[FileInput, Tag(FILE_TAG)],
+    | Annotated[FileInput, Tag(FILE_TAG)]
+    | Annotated[KnownInput, Tag(KNOWN_TAG)],
     Discriminator(_form_of_ecg),
 ]

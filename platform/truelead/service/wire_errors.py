@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from truelead.service.wire_base import shown_name
-from truelead.service.wire_ecg import FILE_TAG, SAMPLES_TAG, WFDB_TAG
+from truelead.service.wire_ecg import FILE_TAG, KNOWN_TAG, SAMPLES_TAG, WFDB_TAG
 
-_NOT_SHOWN = {"body", SAMPLES_TAG, WFDB_TAG, FILE_TAG}
+_NOT_SHOWN = {"body", SAMPLES_TAG, WFDB_TAG, FILE_TAG, KNOWN_TAG}
 _INPUT = "Input should be "
 
 

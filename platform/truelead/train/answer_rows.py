@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from truelead.debias.adjustment import DrawnQuestion
@@ -81,7 +80,7 @@ class OptionBatches:
         self,
         groups: Sequence[tuple[tuple[str, ...], Sequence[DrawnQuestion]]],
         place: dict[str, int],
-        arrays: dict[str, NDArray[Any]],
+        arrays: dict[str, Any],
     ) -> OptionBatch:
         """The batch of these groups.
 
@@ -174,9 +173,7 @@ class OptionBatches:
             ]
         )
 
-    def _blind_batch(
-        self, items: Sequence[DrawnQuestion], arrays: dict[str, NDArray[Any]]
-    ) -> Batch:
+    def _blind_batch(self, items: Sequence[DrawnQuestion], arrays: dict[str, Any]) -> Batch:
         questions = tuple(item.question for item in items)
         return self._processor.batch([GroupInput((), questions, with_answers=False)], **arrays)
 

@@ -1,0 +1,209 @@
+"""The model's replicas as the HTTP interface sees them: few calls, each with several questions.
+
+Questions that arrive together go with one call, as a call costs about as much as an answer of a
+small model. An ECG that the replicas have read is only named; a replica that has not (a new one,
+or one that dropped it) asks for its samples. A call whose replica died is made again: answering
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ray.exceptions import RayActorError, TaskCancelledError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from truelead.errors import ServiceError, TrueLeadError
+from truelead.service.batcher import BatchBounds, Batcher
+from truelead.service.exchange import (
+    EcgKey,
+    Embedded,
+    EmbeddingKind,
+    Inquiry,
+    MissingEcgs,
+    NamedEcg,
+    Reply,
+)
+from truelead.service.known_ecgs import fitted
+from truelead.service.wire import ModelDescription
+from truelead.types import Ecg
+
+READY_WITHIN_SECONDS = 5.0
+DESCRIBED_FOR_SECONDS = 2.0
+ATTEMPTS = 6
+"""Of a call whose replica died; replicas may die one after another."""
+
+SENDINGS = 3
+"""Of a question whose ECGs a replica did not have; the last one with all that was sent."""
+
+REMEMBERED = 65_536
+"""ECGs that the replicas are thought to have read."""
+
+_Outcomes = list[Reply | MissingEcgs | TrueLeadError]
+
+
+class ReplicaBackend:
+    """The model deployment, as the HTTP interface sees it.
+
+    Args:
+        handle: of the model deployment.
+        timeout_seconds: for one answer, queueing included.
+        bounds: of the questions that go with one call.
+    """
+
+    def __init__(
+        self, handle: DeploymentHandle, timeout_seconds: float, bounds: BatchBounds | None = None
+    ) -> None:
+        self._handle = handle
+        self._timeout = timeout_seconds
+        self._bounds = bounds or BatchBounds(wait_seconds=0.0)
+        # The service may be reached through two event loops, its own door's and Serve's.
+        self._batchers: WeakKeyDictionary[Any, Batcher[Inquiry, Any]] = WeakKeyDictionary()
+        self._read: OrderedDict[EcgKey, None] = OrderedDict()
+        self._wanted: MissingEcgs | None = None
+        self._described: tuple[float, ModelDescription] | None = None
+
+    async def answer(self, inquiry: Inquiry) -> Reply:
+        """The answer of a replica.
+
+        Raises:
+            TrueLeadError: the model cannot answer this.
+            ServiceError: overloaded (429), no replica (503), or too late (504).
+        """
+        begun = time.monotonic()
+        async with _in_time(self._timeout):
+            reply = await self._send(inquiry)
+            if inquiry.attribution:
+                shares = await self._call("attribute", inquiry, reply)
+                if isinstance(shares, TrueLeadError):
+                    raise shares
+                reply = replace(reply, attribution=shares)
+        self._described = (time.monotonic(), reply.model)
+        waited = time.monotonic() - begun - reply.work.worked_seconds
+        return replace(reply, work=replace(reply.work, waited_seconds=max(0.0, waited)))
+
+    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind) -> Embedded:
+        """A vector of each ECG, by a replica.
+
+        Raises:
+            TrueLeadError, ServiceError: as `answer`.
+        """
+        async with _in_time(self._timeout):
+            found = await self._call("embed", ecgs, kind)
+        if isinstance(found, TrueLeadError):
+            raise found
+        assert isinstance(found, Embedded)
+        return found
+
+    async def describe(self) -> ModelDescription:
+        """The model, asked of a replica each time: that it answers is what makes it ready.
+
+        Raises:
+            ServiceError: no replica answers.
+        """
+        async with _in_time(READY_WITHIN_SECONDS):
+            found = await self._call("describe")
+        assert isinstance(found, ModelDescription)
+        self._described = (time.monotonic(), found)
+        return found
+
+    async def described(self) -> ModelDescription:
+        """The model as a replica described it within the last seconds.
+
+        Raises:
+            ServiceError: as `describe`.
+        """
+        if self._described is not None:
+            since, found = self._described
+            if time.monotonic() - since < DESCRIBED_FOR_SECONDS:
+                return found
+        return await self.describe()
+
+    async def _send(self, inquiry: Inquiry) -> Reply:
+        batcher = self._batcher()
+        for sending in range(SENDINGS):
+            if sending == SENDINGS - 1:
+                sent = inquiry
+            else:
+                sent = await self._lightened(inquiry)
+            found = await batcher(sent)
+            if isinstance(found, TrueLeadError):
+                raise found
+            keys = [one.key for one in inquiry.ecgs if isinstance(one, NamedEcg)]
+            if isinstance(found, Reply):
+                self._remember(keys)
+                return found
+            self._wanted = found
+            for key in keys:
+                self._read.pop(key, None)
+        raise ServiceError("model: expected replicas that read whole ECGs", status=503)
+
+    async def _lightened(self, inquiry: Inquiry) -> Inquiry:
+        """The question without the samples that the replicas have, or with those they need."""
+        wanted = self._wanted
+        ecgs: list[Ecg | NamedEcg] = []
+        for one in inquiry.ecgs:
+            if not isinstance(one, NamedEcg) or one.ecg is None:
+                ecgs.append(one)
+            elif one.key in self._read:
+                ecgs.append(NamedEcg(one.key))
+            elif wanted is None:
+                ecgs.append(one)
+            else:
+                ecg = await asyncio.to_thread(fitted, one.ecg, wanted.sampling_rate, wanted.seconds)
+                ecgs.append(NamedEcg(one.key, ecg, fitted=True))
+        return replace(inquiry, ecgs=tuple(ecgs))
+
+    def _remember(self, keys: Sequence[EcgKey]) -> None:
+        for key in keys:
+            self._read[key] = None
+            self._read.move_to_end(key)
+        while len(self._read) > REMEMBERED:
+            self._read.popitem(last=False)
+
+    def _batcher(self) -> Batcher[Inquiry, Any]:
+        loop = asyncio.get_running_loop()
+        if loop not in self._batchers:
+            self._batchers[loop] = Batcher(self._answer_many, self._bounds)
+        return self._batchers[loop]
+
+    async def _answer_many(self, inquiries: Sequence[Inquiry]) -> _Outcomes:
+        found: _Outcomes = await self._call("answer_many", list(inquiries))
+        return found
+
+    async def _call(self, method: str, *arguments: Any) -> Any:
+        """What a replica returns; asked again where the replica dies.
+
+        Raises:
+            ServiceError: overloaded (429) or no replica (503).
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                return await getattr(self._handle, method).remote(*arguments)
+            except BackPressureError:
+                raise ServiceError("model: too many questions wait", status=429) from None
+            except (RayActorError, DeploymentUnavailableError, TaskCancelledError):
+                if attempt == ATTEMPTS - 1:
+                    break
+                await asyncio.sleep(min(0.1 * 2**attempt, 1.0))
+        raise ServiceError("model: no replica answers", status=503)
+
+
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    """`asyncio.timeout` that ends in the service's own error."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise ServiceError(
+            f"model: expected an answer within {seconds:g} s, found none", status=504
+        ) from None
