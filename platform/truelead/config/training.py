@@ -60,6 +60,9 @@ class TrainConfig(Frozen):
     cpus_per_worker: float = Field(1.0, gt=0)
     threads_per_worker: int = Field(1, ge=1)
     use_gpu: bool = False
+    gpus_per_worker: float = Field(
+        1.0, gt=0, le=1, description="with use_gpu; below 1 several trainings share a GPU"
+    )
     zero_stage: Literal[0, 1, 2, 3] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradient_clipping: float = Field(1.0, gt=0, description="largest norm; not with muon")
@@ -79,4 +82,14 @@ class TrainConfig(Frozen):
     def _one_worker_in_process(self) -> TrainConfig:
         if self.in_process and self.workers != 1:
             raise ValueError(f"workers: expected 1 with in_process, found {self.workers}")
+        return self
+
+    @model_validator(mode="after")
+    def _workers_have_whole_gpus(self) -> TrainConfig:
+        # NCCL refuses two ranks of one group on the same GPU.
+        if self.use_gpu and self.workers > 1 and self.gpus_per_worker < 1:
+            raise ValueError(
+                f"gpus_per_worker: expected 1 with {self.workers} workers, found "
+                f"{self.gpus_per_worker:g}: only trainings of one worker share a GPU"
+            )
         return self

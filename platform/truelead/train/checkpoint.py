@@ -177,6 +177,38 @@ def _report(files: Path, name: str, metrics: Mapping[str, float]) -> None:
     ray.train.report(dict(metrics), checkpoint=checkpoint, checkpoint_dir_name=name)
 
 
+def adopt_checkpoint(source: Path, folder: Path, key: str) -> CheckpointName:
+    """Copy the newest whole checkpoint of another training, to go on from it with this one.
+
+    The tensors must be those of the same model; what differs is how it is trained from here on.
+
+    Args:
+        source, folder: of the checkpoints of the other and of this training.
+        key: digest of this training.
+
+    Raises:
+        CheckpointError: the other training has no whole checkpoint.
+    """
+    import os
+    import shutil
+
+    found = newest_whole(source)
+    if found is None:
+        raise CheckpointError(f"{source}: expected a whole checkpoint to go on from, found none")
+    name, manifest = found
+    if (folder / str(name)).is_dir():
+        return name
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{name}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(source / str(name), unfinished)
+    (unfinished / MANIFEST).write_text(
+        json.dumps({**manifest, "key": key}, indent=1), encoding="utf-8"
+    )
+    os.replace(unfinished, folder / str(name))
+    return name
+
+
 def prune_checkpoints(folder: Path, keep: int) -> None:
     """Delete all but the newest `keep` checkpoints, also those Ray has lost sight of."""
     import shutil

@@ -55,6 +55,7 @@ class LanguageArguments:
         shards: the stored signals.
         adjustment: Ray reference of the `Adjustment`.
         key: digest of the stage.
+        until: step at which the training ends for now; None for its whole length.
     """
 
     recipe: Recipe
@@ -65,6 +66,7 @@ class LanguageArguments:
     shards: Path
     adjustment: Any
     key: str
+    until: int | None = None
 
 
 class QuestionTask:
@@ -208,7 +210,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         ),
         _reader(told),
         processor,
-        steps=config.steps,
+        steps=told.until or config.steps,
         rank=rank,
         workers=workers,
         options=options,
@@ -218,7 +220,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     trainer = Trainer(
         engine,
         task,
-        LoopConfig(config.steps, train.checkpoint_every, train.log_every, recipe.seed),
+        LoopConfig(config.steps, train.checkpoint_every, train.log_every, recipe.seed, told.until),
         checkpoints=stage_checkpoints(told.folder, told.key, train),
         writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
     )

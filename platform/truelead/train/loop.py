@@ -71,12 +71,23 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """Length and rhythm of the loop; all in steps."""
+    """Length and rhythm of the loop; all in steps.
+
+    Attributes:
+        until: where this run of the loop ends, by default at `steps`; the learning rate follows
+            the schedule of all steps.
+    """
 
     steps: int
     checkpoint_every: int
     log_every: int
     seed: int
+    until: int | None = None
+
+    @property
+    def end(self) -> int:
+        """The last step of this run."""
+        return self.steps if self.until is None else min(self.until, self.steps)
 
 
 @dataclass
@@ -139,10 +150,10 @@ class Trainer:
 
     def batch_generator(self) -> Iterator[FeedBatch]:
         """The batches that remain; each step's random numbers depend on the step alone."""
-        if self.step >= self.config.steps:
+        if self.step >= self.config.end:
             return
         batches = self.task.batches(self.step, self.position)
-        while self.step < self.config.steps:
+        while self.step < self.config.end:
             batch = next(batches)
             torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 1009 + self.rank)
             yield batch
@@ -200,7 +211,7 @@ class Trainer:
             )
 
     def _is_last(self) -> bool:
-        return self.step >= self.config.steps
+        return self.step >= self.config.end
 
     def _log(self, metrics: Mapping[str, float]) -> dict[str, float]:
         seconds = max(1e-9, time.monotonic() - self._window.start)
