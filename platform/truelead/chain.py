@@ -154,13 +154,17 @@ def sweep(recipe: Recipe, space_file: Path) -> SweepResult:
     Raises:
         ConfigError: the space does not fit the recipe, or there is no development split.
     """
+    from truelead.sweep.checking import check_space
     from truelead.sweep.development import development_recipe
     from truelead.sweep.driver import run_sweep, start_session
-    from truelead.sweep.space import check_space, load_space
+    from truelead.sweep.mirror import Mirror
+    from truelead.sweep.space import load_space
 
     space = load_space(space_file)
     check_space(recipe, space)
     development_recipe(recipe)
+    if space.storage is not None:
+        Mirror(space.storage, recipe.output).pull()
     start_session()
     generate(recipe)
     ingest(recipe)

@@ -121,11 +121,18 @@ def pretrain_encoder(recipe: RecipeFile = TINY, overrides: Overrides = None) -> 
 
 
 @app.command()
-def pretrain(recipe: RecipeFile = TINY, arm: Arm = None, overrides: Overrides = None) -> None:
+def pretrain(
+    recipe: RecipeFile = TINY,
+    arm: Arm = None,
+    overrides: Overrides = None,
+    named: Annotated[
+        Path | None, typer.Option("--recipe", help="The same, such as a sweep's best.yaml.")
+    ] = None,
+) -> None:
     """Pre-train the language model of an arm, de-biased or plain as its strategy says."""
     from truelead import chain
 
-    resolved = _recipe(recipe, overrides)
+    resolved = _recipe(named or recipe, overrides)
     for name in _arms(resolved, arm):
         console.print(f"{name}: {chain.pretrain(resolved, name)}")
 
@@ -231,7 +238,10 @@ def tune(
     recipe: Annotated[Path, typer.Option(help="Recipe that the space varies.")] = TINY,
     overrides: Overrides = None,
 ) -> None:
-    """Sweep a search space over the recipe with Ray Tune and write the best recipe."""
+    """Sweep a search space over the recipe with Ray Tune; write its report and the best recipe.
+
+    Started again, it goes on where it was.
+    """
     from truelead import chain
     from truelead.sweep.console import print_result
 

@@ -121,10 +121,10 @@ def test_a_killed_study_goes_on_where_it_was(generated_set: Path, tmp_path: Path
 
 def test_only_one_process_works_on_a_study(tmp_path: Path) -> None:
     with (
-        driver._only_driver(tmp_path),
+        driver.only_driver(tmp_path, "study"),
         pytest.raises(ConfigError, match="expected no other process"),
-        driver._only_driver(tmp_path),
+        driver.only_driver(tmp_path, "study"),
     ):
         pytest.fail("held twice")
-    with driver._only_driver(tmp_path):
+    with driver.only_driver(tmp_path, "study"):
         pass

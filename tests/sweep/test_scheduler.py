@@ -1,14 +1,21 @@
-"""ASHA stops the worse trial at the rung where it falls behind, and only there."""
+"""Early stopping: who is stopped where, and that a decision once written down stands."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from truelead.config import TrainConfig, parse_recipe
 from truelead.errors import ResourceError
-from truelead.sweep.scheduler import SCHEDULERS, build_scheduler
+from truelead.sweep.distributions import parse_distribution
+from truelead.sweep.journal import Journal
+from truelead.sweep.objective import FAILED
+from truelead.sweep.population import within
+from truelead.sweep.resources import trial_resources
+from truelead.sweep.scheduler import SCHEDULERS, JournalledScheduler, build_scheduler
 from truelead.sweep.space import SchedulerConfig, SearchSpace, parse_space
 from truelead.train.resources import check_resources
 
@@ -20,27 +27,50 @@ def space(name: str) -> SearchSpace:
             "parameters": {"severity": {"choice": ["ptbxl"]}},
             "trials": 3,
             "max_steps": 40,
-            "scheduler": {"name": name, "grace_steps": 10, "reduction": 2},
+            "scheduler": {"name": name, "grace_steps": 10, "reduction": 2, "samples": 2},
         }
     )
 
 
-def decisions(name: str, scores: list[dict[int, float]]) -> list[dict[int, str]]:
+Scores = list[dict[int, float]]
+
+
+class FakeTrial(SimpleNamespace):
+    """A trial as schedulers know it."""
+
+    __hash__ = object.__hash__
+
+
+def trial_of(number: int) -> Any:
+    return FakeTrial(trial_id=str(number), config={"trial": number})
+
+
+class Controller:
+    """What the median rule asks: whether another trial waits."""
+
+    def get_live_trials(self) -> list[Any]:
+        return []
+
+
+def decisions(name: str, scores: Scores, folder: Path) -> list[dict[int, str]]:
     """What the scheduler says to each trial's reports, one trial after the other."""
     recipe = parse_recipe({"name": "stops"})
-    scheduler = build_scheduler(space(name), recipe)
+    journal = Journal(folder, "key")
+    scheduler = JournalledScheduler(build_scheduler(space(name), recipe), journal, 40)
     scheduler.set_search_properties("balanced", "max")
     said = []
     for number, reports in enumerate(scores):
-        trial = SimpleNamespace(trial_id=str(number))
+        trial = trial_of(number)
+        journal.begin_trial(number, {})
         scheduler.on_trial_add(None, trial)
         found: dict[int, str] = {}
+        result: dict[str, float] = {}
         for steps, score in reports.items():
-            found[steps] = scheduler.on_trial_result(
-                None, trial, {"steps": steps, "balanced": score}
-            )
+            result = {"steps": steps, "balanced": score, "confounded": 0.5}
+            found[steps] = scheduler.on_trial_result(Controller(), trial, result)
             if found[steps] == "STOP":
                 break
+        scheduler.on_trial_complete(None, trial, result)
         said.append(found)
     return said
 
@@ -49,21 +79,80 @@ def test_the_names_of_the_space_are_the_schedulers() -> None:
     assert set(SCHEDULERS) == set(SchedulerConfig.model_fields["name"].annotation.__args__)  # type: ignore[union-attr]
 
 
-def test_asha_stops_the_worse_trial_early() -> None:
-    good = {10: 0.6, 20: 0.7, 40: 0.8}
-    assert decisions("asha", [good, {10: 0.5, 20: 0.9, 40: 0.9}]) == [
+GOOD = {10: 0.6, 20: 0.7, 40: 0.8}
+
+
+def test_asha_stops_the_worse_trial_early(tmp_path: Path) -> None:
+    assert decisions("asha", [GOOD, {10: 0.5, 20: 0.9, 40: 0.9}], tmp_path / "a") == [
         {10: "CONTINUE", 20: "CONTINUE", 40: "STOP"},
         {10: "STOP"},
     ]
-    later = decisions("asha", [good, {10: 0.65, 20: 0.6, 40: 0.9}])
+    later = decisions("asha", [GOOD, {10: 0.65, 20: 0.6, 40: 0.9}], tmp_path / "b")
     assert later[1] == {10: "CONTINUE", 20: "STOP"}
-    better = decisions("asha", [good, {10: 0.65, 20: 0.75, 40: 0.9}])
+    better = decisions("asha", [GOOD, {10: 0.65, 20: 0.75, 40: 0.9}], tmp_path / "c")
     assert better[1] == {10: "CONTINUE", 20: "CONTINUE", 40: "STOP"}
 
 
-def test_none_stops_no_trial() -> None:
-    said = decisions("none", [{40: 0.8}, {40: 0.1}])
-    assert said == [{40: "CONTINUE"}, {40: "CONTINUE"}]
+def test_the_median_rule_stops_what_is_below_the_others_means(tmp_path: Path) -> None:
+    bad, fair = {10: 0.4, 20: 0.5, 40: 0.9}, {10: 0.65, 20: 0.66, 40: 0.9}
+    said = decisions("median", [GOOD, GOOD, bad, fair], tmp_path)
+    assert said[0] == said[1] == {10: "CONTINUE", 20: "CONTINUE", 40: "STOP"}
+    assert said[2] == {10: "STOP"}
+    assert said[3] == {10: "CONTINUE", 20: "CONTINUE", 40: "STOP"}
+
+
+def test_none_stops_no_trial_before_its_end(tmp_path: Path) -> None:
+    assert decisions("none", [{40: 0.8}, {40: 0.1}], tmp_path) == [{40: "STOP"}, {40: "STOP"}]
+
+
+def test_a_decision_of_the_journal_stands_though_the_order_is_another(tmp_path: Path) -> None:
+    worse = {10: 0.5, 20: 0.9, 40: 0.9}
+    said = decisions("asha", [worse, GOOD], tmp_path)
+    assert said[0] == {10: "CONTINUE", 20: "CONTINUE", 40: "STOP"}, "it came first"
+    journal = Journal(tmp_path, "key")
+    scheduler = JournalledScheduler(
+        build_scheduler(space("asha"), parse_recipe({"name": "stops"})), journal, 40
+    )
+    scheduler.set_search_properties("balanced", "max")
+    for number, scores in ((1, GOOD), (0, worse)):  # now the other way round
+        scheduler.on_trial_add(None, trial_of(number))
+        for steps, score in scores.items():
+            result = {"steps": steps, "balanced": score, "confounded": 0.5}
+            decision = scheduler.on_trial_result(None, trial_of(number), result)
+            assert decision == said[number][steps]
+            if decision == "STOP":
+                break
+    lines = (tmp_path / "journal.jsonl").read_text().splitlines()
+    assert sum('"report"' in line for line in lines) == 5, "each score once"
+
+
+def test_an_error_of_ours_ends_the_trial_and_a_retry_counts_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "key")
+    journal.begin_trial(0, {})
+    scheduler = JournalledScheduler(
+        build_scheduler(space("asha"), parse_recipe({"name": "stops"})), journal, 40
+    )
+    scheduler.set_search_properties("balanced", "max")
+    scheduler.on_trial_add(None, trial_of(0))
+    result = {"steps": 10, "balanced": 0.6, "confounded": 0.5}
+    assert scheduler.on_trial_result(None, trial_of(0), result) == "CONTINUE"
+    assert scheduler.on_trial_result(None, trial_of(0), result) == "CONTINUE", "its second try"
+    failed = {"steps": 20, FAILED: "loss not finite"}
+    assert scheduler.on_trial_result(None, trial_of(0), failed) == "STOP"
+    scheduler.on_trial_complete(None, trial_of(0), failed)
+    assert (journal.trials[0].status, journal.trials[0].error) == ("failed", "loss not finite")
+    assert list(journal.trials[0].reports) == [10]
+
+
+def test_changed_values_stay_in_their_ranges() -> None:
+    keep = within(
+        {
+            "a": parse_distribution("a", {"loguniform": [1, 4]}),
+            "b": parse_distribution("b", {"randint": [1, 4]}),
+        }
+    )
+    config = {"member": {"value:a": 4.8, "value:b": 0.8}}
+    assert keep(config) == {"member": {"value:a": 4.0, "value:b": 1}}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +164,8 @@ def test_none_stops_no_trial() -> None:
         (64, TrainConfig(), None, 5),
         (64, TrainConfig(), 3, 3),
         (64, TrainConfig(), 9, 5),
+        (2, TrainConfig(in_process=True), None, 2),
+        (2, TrainConfig(in_process=True, cpus_per_worker=0.5), None, 4),
     ],
 )
 def test_as_many_trials_at_once_as_fit(
@@ -82,7 +173,7 @@ def test_as_many_trials_at_once_as_fit(
 ) -> None:
     from truelead.sweep import resources
 
-    monkeypatch.setattr(resources, "check_cluster", lambda t: check_resources(t, [{"CPU": cpus}]))
+    cluster_of(monkeypatch, [{"CPU": cpus}])
     assert resources.concurrent_trials(train, 5, wanted) == expected
 
 
@@ -92,8 +183,50 @@ def test_trials_that_would_wait_for_ever_are_refused(
 ) -> None:
     from truelead.sweep import resources
 
-    monkeypatch.setattr(resources, "check_cluster", lambda t: check_resources(t, [{"CPU": cpus}]))
+    cluster_of(monkeypatch, [{"CPU": cpus}])
     with pytest.raises(ResourceError) as caught:
         resources.concurrent_trials(TrainConfig(cpus_per_worker=1), 5, wanted)
     assert "\n" not in str(caught.value)
     assert "sweep" in str(caught.value)
+
+
+def cluster_of(monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, float]]) -> None:
+    from truelead.sweep import resources
+
+    monkeypatch.setattr(
+        resources, "check_cluster", lambda train, **more: check_resources(train, nodes, **more)
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "in_process", "expected"),
+    [(1.0, False, 2), (0.5, False, 4), (0.5, True, 4), (0.3, True, 6)],
+)
+def test_trials_share_gpus(
+    monkeypatch: pytest.MonkeyPatch, share: float, in_process: bool, expected: int
+) -> None:
+    from truelead.sweep import resources
+
+    cluster_of(monkeypatch, [{"CPU": 16, "GPU": 1}, {"CPU": 16, "GPU": 1}])
+    train = TrainConfig(
+        use_gpu=True, gpus_per_worker=share, in_process=in_process, cpus_per_worker=1
+    )
+    assert resources.concurrent_trials(train, 9, None) == expected
+    assert trial_resources(train) == ({"CPU": 1, "GPU": share} if in_process else {"CPU": 0.01})
+    with pytest.raises(ResourceError, match=f"{share:g}.*GPU"):
+        resources.concurrent_trials(train, 9, 9)
+
+
+def test_workers_of_one_trial_have_whole_gpus() -> None:
+    with pytest.raises(ValueError, match="gpus_per_worker: expected 1 with 2 workers"):
+        TrainConfig(use_gpu=True, workers=2, gpus_per_worker=0.5)
+
+
+def test_a_population_that_does_not_fit_at_once_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from truelead.sweep import resources
+
+    cluster_of(monkeypatch, [{"CPU": 3}])
+    with pytest.raises(ResourceError, match=r"4 trial\(s\) at once"):
+        resources.concurrent_trials(TrainConfig(), 4, None, together=True)
+    # Members that train in their own processes take turns.
+    assert resources.concurrent_trials(TrainConfig(in_process=True), 4, None, together=True) == 3

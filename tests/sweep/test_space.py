@@ -11,9 +11,12 @@ import yaml
 
 from truelead.config import Recipe, load_recipe, parse_recipe
 from truelead.errors import ConfigError
+from truelead.sweep.checking import check_space
 from truelead.sweep.distributions import DISTRIBUTIONS, parse_distribution
 from truelead.sweep.driver import make_plan, run_sweep
-from truelead.sweep.space import check_space, load_space, parse_space, with_values
+from truelead.sweep.objective import trial_name
+from truelead.sweep.sampling import draw, grid
+from truelead.sweep.space import load_space, parse_space, with_values
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPACES = sorted((REPOSITORY / "tune" / "spaces").glob("*.yaml"))
@@ -63,6 +66,33 @@ def test_projection_clip_is_the_two_parameter_sweep() -> None:
         (space_with(metric="loss"), ["metric", "'loss'"]),
         (space_with(parameters={}), ["parameters"]),
         (space_with(scheduler={"name": "hyperband"}), ["scheduler.name", "'hyperband'"]),
+        (space_with(scheduler={"name": "pbt"}), ["mutate", "pbt"]),
+        (space_with(search={"name": "bayes"}), ["search.name", "'bayes'"]),
+        (space_with(objectives=["cost"]), ["objectives", "balanced"]),
+        (space_with(constraints={"loss": 1}), ["constraints", "'loss'"]),
+        (space_with(stages=["finetune"]), ["stages", "finetune"]),
+        (space_with(deterministic=True, concurrent=2), ["concurrent", "deterministic"]),
+        (
+            space_with(
+                deterministic=True,
+                scheduler={"name": "pbt", "mutate": ["pretrain.options.clip"]},
+            ),
+            ["deterministic", "no seed"],
+        ),
+        (
+            space_with(search={"name": "optuna", "multi_objective": True}),
+            ["scheduler", "none", "asha"],
+        ),
+        (space_with(final={"baselines": {"plain": {}}}), ["baselines", "seeds"]),
+        (space_with(storage="/a/path"), ["storage", "'/a/path'"]),
+        (
+            space_with(parameters={"severity": {"choice": ["ptbxl"], "when": ["a"]}}),
+            ["severity", "when", "mapping"],
+        ),
+        (
+            space_with(parameters={"severity": {"choice": ["ptbxl"], "points": 3}}),
+            ["severity", "points", "range"],
+        ),
         (space_with(scheduler={"reduction": 1}), ["scheduler.reduction"]),
         (space_with(parameters={"severity": {"choose": ["ptbxl"]}}), ["severity", "'choose'"]),
         (space_with(parameters={"severity": ["ptbxl"]}), ["severity", "choice"]),
@@ -108,6 +138,34 @@ def test_malformed_spaces_are_one_line(tree: dict[str, Any], words: list[str]) -
         ({"pretrain.learning_rate": {"uniform": [-1, 1]}}, ["pretrain.learning_rate", "-1"]),
         ({"pretrain.steps": {"choice": [3]}}, ["pretrain.steps", "max_steps"]),
         ({"data.sampling_rate": {"choice": [100, 500]}}, ["data.sampling_rate", "share"]),
+        ({"finetune.learning_rate": {"uniform": [1e-4, 1e-3]}}, ["finetune", "stages"]),
+        ({"severity.strata": {"choice": [2, 90]}}, ["severity.strata", "90"]),
+        ({"language_model.heads": {"choice": [4, 5]}}, ["hidden_size", "5 heads"]),
+        ({"projector.options.inner_size": {"choice": [64]}}, ["'inner_size'", "tokens"]),
+        (
+            {
+                "projector.options.inner_size": {
+                    "choice": ["wide"],
+                    "when": {"projector.name": "mlp"},
+                }
+            },
+            ["projector.options", "inner_size"],
+        ),
+        (
+            {"pretrain.weight_decay": {"uniform": [0, 1], "when": {"projector.nam": "mlp"}}},
+            ["when", "parameter with choices", "'projector.nam'"],
+        ),
+        (
+            {"pretrain.weight_decay": {"uniform": [0, 1], "when": {"projector.name": "mpl"}}},
+            ["when", "linear, mlp", "'mpl'"],
+        ),
+        (
+            {
+                "severity": {"choice": ["ptbxl"], "when": {"pretrain.optimizer": "muon"}},
+                "pretrain.optimizer": {"choice": ["muon"], "when": {"severity": "ptbxl"}},
+            },
+            ["when", "no circle", "severity, pretrain.optimizer"],
+        ),
     ],
 )
 def test_spaces_that_do_not_fit_the_recipe_are_one_line(
@@ -168,14 +226,56 @@ def test_every_distribution_draws_from_its_own_values() -> None:
 
 def test_draws_repeat_with_the_seed_and_never_double(recipe: Recipe) -> None:
     space = parse_space(GOOD)
-    drawn = space.draw(recipe)
+    drawn = draw(space, recipe, 5)
     assert len(drawn) == 5
-    assert drawn == space.draw(recipe)
-    assert drawn != parse_space(space_with(seed=1)).draw(recipe)
+    assert drawn == draw(space, recipe, 9)[:5], "more trials begin with the same"
+    assert drawn != draw(parse_space(space_with(seed=1)), recipe, 5)
     small = parse_space(
         space_with(parameters={"projector.name": {"choice": ["linear", "mlp"]}}, trials=9)
     )
-    assert sorted(str(v["projector.name"]) for v in small.draw(recipe)) == ["linear", "mlp"]
+    found = draw(small, recipe, 9)
+    assert sorted(str(v["projector.name"]) for v in found) == ["linear", "mlp"]
+
+
+CONDITIONAL = {
+    # Declared before what it depends on.
+    "projector.options.inner_size": {"choice": [64, 128], "when": {"projector.name": "mlp"}},
+    "projector.name": {"choice": ["linear", "mlp"]},
+    "pretrain.options.clip": {"loguniform": [2, 50], "points": 3},
+}
+
+
+def test_a_conditional_parameter_is_there_only_where_it_belongs(recipe: Recipe) -> None:
+    space = parse_space(space_with(parameters=CONDITIONAL, trials=40))
+    check_space(recipe, space)
+    drawn = draw(space, recipe, 40)
+    assert {values["projector.name"] for values in drawn} == {"linear", "mlp"}
+    for values in (*drawn, *grid(space)):
+        wide = "projector.options.inner_size" in values
+        assert wide == (values["projector.name"] == "mlp")
+    assert len(grid(space)) == 3 + 2 * 3, "no combination twice"
+    assert [round(v["pretrain.options.clip"], 6) for v in grid(space)[:3]] == [2, 10, 50]
+
+
+def test_a_grid_needs_points_of_a_range(recipe: Recipe) -> None:
+    space = parse_space(space_with(search={"name": "grid"}))
+    with pytest.raises(ConfigError) as caught:
+        check_space(recipe, space)
+    assert_one_line(caught.value, ["pretrain.options.clip", "points"])
+    with pytest.raises(ConfigError) as caught:
+        check_space(recipe, parse_space(space_with(final={"seeds": [recipe.seed]})))
+    assert_one_line(caught.value, ["final.seeds", "own seed"])
+
+
+def test_every_combination_of_a_large_space_keeps_every_value_once(recipe: Recipe) -> None:
+    from truelead.sweep.checking import examples
+
+    many = {f"pretrain.options.{name}": {"loguniform": [2, 50]} for name in map(str, range(9))}
+    space = parse_space(space_with(parameters={**CONDITIONAL, **many}))
+    tried = examples(space)
+    for path, found in space.distributions.items():
+        for value in found.examples():
+            assert any(values.get(path) == value for values in tried), (path, value)
 
 
 def test_trials_are_scored_at_rungs(recipe: Recipe) -> None:
@@ -188,25 +288,29 @@ def test_trials_are_scored_at_rungs(recipe: Recipe) -> None:
 
 def test_a_trial_is_the_recipe_with_its_values(recipe: Recipe) -> None:
     plan = make_plan(recipe, parse_space(GOOD))
-    assert len({plan.trial_folder(trial) for trial in range(5)}) == 5
-    for trial, values in enumerate(plan.values):
-        found = plan.trial_recipe(trial, 30)
-        (arm,) = found.arms
-        trained = found.arm(arm.name)
-        assert trained.pretrain.strategy == "ipw"
-        assert trained.pretrain.steps == 30
-        assert trained.pretrain.options == {"clip": values["pretrain.options.clip"]}
-        assert trained.projector.name == values["projector.name"]
-        assert found.output / arm.name / "pretrain" == plan.model_folder(trial, 30)
-        assert found.output.parent == recipe.output / "sweep" / "two"
-        unchanged = {"pretrain", "projector", "output", "arms"}
+    drawn = draw(plan.space, recipe, 5)
+    assert len({trial_name(n, values) for n, values in enumerate(drawn)}) == 5
+    assert plan.folder == recipe.output / "sweep" / "two"
+    for values in drawn:
+        found = plan.trial_recipe(values, 30)
+        assert found.pretrain.strategy == "ipw"
+        assert found.pretrain.steps == 30
+        assert found.pretrain.options == {"clip": values["pretrain.options.clip"]}
+        assert found.projector.name == values["projector.name"]
+        unchanged = {"pretrain", "projector"}
         assert found.model_dump(exclude=unchanged) == recipe.model_dump(exclude=unchanged)
+    both = make_plan(recipe, parse_space(space_with(stages=["pretrain", "finetune"])))
+    assert both.trial_recipe(drawn[0], 30).finetune.steps == round(recipe.finetune.steps / 3)
 
 
 def test_values_keep_their_type_through_a_recipe(recipe: Recipe) -> None:
     changed = with_values(recipe, {"pretrain.options.balance_answers": True, "severity": "random"})
     assert changed.pretrain.options == {"balance_answers": True}
     assert changed.severity == "random"
+    strata = with_values(recipe, {"severity.strata": 4, "severity": "label-count"})
+    assert strata.severity.model_dump() == {"name": "label-count", "strata": 4}  # type: ignore[union-attr]
+    drawn = with_values(recipe, {"pretrain.options.draws.clip": 5.0})
+    assert drawn.pretrain.options == {"draws.clip": 5.0}
     assert yaml.safe_load(yaml.safe_dump(changed.model_dump(mode="json")))["severity"] == "random"
 
 

@@ -80,6 +80,9 @@ class TrainConfig(Frozen):
     cpus_per_worker: float = Field(1.0, gt=0)
     threads_per_worker: int = Field(1, ge=1)
     use_gpu: bool = False
+    gpus_per_worker: float = Field(
+        1.0, gt=0, le=1, description="with use_gpu; below 1 several trainings share a GPU"
+    )
     zero_stage: Literal[0, 1, 2, 3] = 0
     offload_optimizer: bool = Field(
         False, description="optimizer state and its update in CPU memory; ZeRO 1 to 3"
@@ -166,5 +169,15 @@ class TrainConfig(Frozen):
         if self.min_workers is not None and self.min_workers > self.workers:
             raise ValueError(
                 f"min_workers: expected at most workers = {self.workers}, found {self.min_workers}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _workers_have_whole_gpus(self) -> TrainConfig:
+        # NCCL refuses two ranks of one group on the same GPU.
+        if self.use_gpu and self.workers > 1 and self.gpus_per_worker < 1:
+            raise ValueError(
+                f"gpus_per_worker: expected 1 with {self.workers} workers, found "
+                f"{self.gpus_per_worker:g}: only trainings of one worker share a GPU"
             )
         return self

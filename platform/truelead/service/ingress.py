@@ -51,6 +51,11 @@ def api_builder(
         application = serve.get_replica_context().app_name
         handle = serve.get_deployment_handle(model, app_name=application)
         opened: list[Door] = []
+
+        def close_doors() -> None:
+            for one in opened:
+                one.close()
+
         api = create_api(
             ReplicaBackend(handle, timeout_seconds, bounds),
             access,
@@ -59,7 +64,7 @@ def api_builder(
             allowed_origins=allowed_origins,
             audit=None if audit is None else AuditTrail(Path(audit)),
             known=KnownEcgs(known_bytes),
-            on_close=lambda: [one.close() for one in opened],
+            on_close=close_doors,
         )
         if door is not None:
             opened.append(Door(api, *door))

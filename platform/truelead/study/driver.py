@@ -52,7 +52,7 @@ def run_study(plan: StudyPlan, prepare: Prepare) -> StudyResult:
         TrueLeadError: a shared stage fails; failures of single runs are recorded instead.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with _only_driver(plan.folder):
+    with only_driver(plan.folder, "study"):
         start_session()
         write_durable_text(
             plan.folder / _RESOLVED,
@@ -178,13 +178,17 @@ def _is_whole(run: Run) -> bool:
 
 
 @contextmanager
-def _only_driver(folder: Path) -> Iterator[None]:
-    """Holds the study's folder; the system lets go of it even where the process is killed."""
+def only_driver(folder: Path, what: str) -> Iterator[None]:
+    """Holds the folder of a study or sweep; the system lets go of it even after a kill.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
     with (folder / _LOCK).open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(
-                f"{folder}: expected no other process at work on this study, found one"
+                f"{folder}: expected no other process at work on this {what}, found one"
             ) from None
         yield

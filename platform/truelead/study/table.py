@@ -118,7 +118,7 @@ def condition_table(
     tree = read_report(judged.report)["examination"] if judged.report else {}
     names = [arm.name for arm in condition.recipe.arms]
     columns = columns_of(tree)
-    values = {name: _values(tree, name, columns) for name in judged.arms}
+    values = {name: values_of(tree, name, columns) for name in judged.arms}
     front = pareto_front(
         {
             name: (found[CONFOUNDED.title].estimate, found[BALANCED.title].estimate)
@@ -131,7 +131,7 @@ def condition_table(
         runs = [run for run in plan.runs if (run.condition, run.arm) == (condition.name, name)]
         own = [records[run] for run in runs if run in records]
         finished = [record for record in own if record.is_finished]
-        differences = _differences(tree, name, names[0], columns)
+        differences = differences_of(tree, name, names[0], columns)
         rows.append(
             Row(
                 arm=name,
@@ -173,14 +173,17 @@ def columns_of(tree: Mapping[str, Any]) -> tuple[Column, ...]:
     )
 
 
-def pareto_front(points: Mapping[str, tuple[float, float]]) -> frozenset[str]:
-    """Names of the points that no other is at least as good as on both, and better on one."""
+def pareto_front(points: Mapping[str, tuple[float, ...]]) -> frozenset[str]:
+    """Names of the points that no other is at least as good as on all axes, and better on one.
+
+    More is better on every axis.
+    """
     return frozenset(
         name
-        for name, (x, y) in points.items()
+        for name, point in points.items()
         if not any(
-            other_x >= x and other_y >= y and (other_x, other_y) != (x, y)
-            for other_x, other_y in points.values()
+            other != point and all(a >= b for a, b in zip(other, point, strict=True))
+            for other in points.values()
         )
     )
 
@@ -215,7 +218,8 @@ def _verdict_of(
     return "baseline" if arm == baseline else verdict(differences, margin)
 
 
-def _values(tree: Mapping[str, Any], arm: str, columns: Sequence[Column]) -> dict[str, Value]:
+def values_of(tree: Mapping[str, Any], arm: str, columns: Sequence[Column]) -> dict[str, Value]:
+    """Column title -> an arm's number in a report's examination."""
     found = {}
     for column in columns:
         cell = _cell(tree, column, arm)
@@ -241,9 +245,10 @@ def _number(cell: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
     return node if isinstance(node, dict) and node.get("estimate") is not None else {}
 
 
-def _differences(
+def differences_of(
     tree: Mapping[str, Any], arm: str, baseline: str, columns: Sequence[Column]
 ) -> dict[str, Value]:
+    """Column title -> an arm minus another, paired, as the report has it."""
     found: dict[str, Value] = {}
     for pair in tree.get("comparisons", ()):
         for column in columns:

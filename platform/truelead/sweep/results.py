@@ -1,58 +1,24 @@
-"""What a sweep found: one row a trial, and the files that are left of it."""
+"""What a sweep found: its trials, its winner, and the numbers as JSON."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from typing import Any
 
 from truelead.config import ArmConfig, Recipe
-from truelead.data.durable import write_durable_text
-from truelead.errors import TrueLeadError
+from truelead.sweep.cost import COST_UNITS, cost_of
+from truelead.sweep.final import Final, as_tree
+from truelead.sweep.front import TrialResult, front, is_feasible
+from truelead.sweep.importance import Importances
 from truelead.sweep.objective import SweepPlan
 from truelead.sweep.space import Values, with_values
 
 BEST_ARM = "best"
-RESULTS, BEST, TABLE = "sweep.json", "best.yaml", "sweep.md"
-_SCHEMA = 1
-_NOTICE = "Not for clinical use."
-
-Status = Literal["finished", "stopped early", "failed"]
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """One trial.
-
-    Attributes:
-        trial: its number.
-        values: what was tried.
-        status: "stopped early" by the scheduler, before its last rung.
-        reports: one for each rung it was scored at: steps, balanced, confounded (shares of right
-            answers), train_seconds, score_seconds.
-        folder: of its models.
-        error: one line, of a failed trial.
-    """
-
-    trial: int
-    values: Values
-    status: Status
-    reports: tuple[dict[str, float], ...]
-    folder: str
-    error: str = ""
-
-    @property
-    def steps(self) -> int:
-        """Length of its longest scored training."""
-        return int(self.reports[-1]["steps"]) if self.reports else 0
-
-    @property
-    def steps_trained(self) -> int:
-        """Steps of all its trainings together."""
-        return sum(int(report["steps"]) for report in self.reports)
+RESULTS, BEST, TABLE, PAGE = "sweep.json", "best.yaml", "sweep.md", "sweep.html"
+SCHEMA = 2
+NOTICE = "Not for clinical use."
 
 
 @dataclass(frozen=True)
@@ -61,10 +27,13 @@ class SweepResult:
 
     Attributes:
         trials: by their number.
-        best: number of the winner: among the trials trained longest, the best by the metric.
+        best: number of the winner (`front.choose_best`).
         questions: how many questions each metric is a share of.
-        seconds: wall time.
+        seconds: wall time of the trials in this start of the sweep.
         concurrent: trials at the same time.
+        stopped: why no further trial was started, empty where all were.
+        starts: how often the sweep was started, this time among them, from 0.
+        final: the winner trained again and judged on the test set; None where none was asked for.
     """
 
     plan: SweepPlan
@@ -73,10 +42,14 @@ class SweepResult:
     questions: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     concurrent: int = 1
+    stopped: str = ""
+    starts: int = 1
+    importances: Importances = field(default_factory=lambda: Importances({}, 0, 0))
+    final: Final | None = None
 
     @property
     def folder(self) -> Path:
-        """Where sweep.json, sweep.md and best.yaml lie."""
+        """Where the report, sweep.json and best.yaml lie."""
         return self.plan.folder
 
     @property
@@ -85,66 +58,75 @@ class SweepResult:
         return self.folder / BEST
 
     @property
+    def winner(self) -> TrialResult:
+        """The best trial."""
+        return next(trial for trial in self.trials if trial.trial == self.best)
+
+    @property
+    def front(self) -> frozenset[int]:
+        """Numbers of the trials on the Pareto front."""
+        return front(self.trials, self.plan.space)
+
+    @property
+    def is_within_constraints(self) -> bool:
+        """Whether the winner keeps the space's constraints."""
+        return is_feasible(self.plan.space, self.winner.reports[-1])
+
+    @property
+    def steps_trained(self) -> int:
+        """Steps of all trials together, those shared by two counted for both."""
+        return sum(trial.steps_trained for trial in self.trials)
+
+    @property
     def steps_of_all_to_the_end(self) -> int:
         """Steps if every trial had been trained once, for its whole length."""
-        return len(self.trials) * self.plan.space.rungs(self.plan.recipe)[-1]
+        last = self.plan.rungs[-1]
+        if "finetune" in self.plan.space.stages:
+            last += self.plan.recipe.finetune.steps
+        return len(self.trials) * last
 
 
-def choose_best(trials: tuple[TrialResult, ...], metric: str) -> int:
-    """The winner's number; of equal ones the first.
-
-    Raises:
-        TrueLeadError: no trial was scored; the message is the first trial's error.
-    """
-    scored = [trial for trial in trials if trial.reports]
-    if not scored:
-        errors = [trial.error for trial in trials if trial.error] or ["no trial was scored"]
-        raise TrueLeadError(f"sweep: every trial failed: {errors[0]}")
-    return max(scored, key=lambda t: (t.steps, t.reports[-1][metric], -t.trial)).trial
-
-
-def best_recipe(plan: SweepPlan, trial: int) -> Recipe:
+def best_recipe(plan: SweepPlan, values: Mapping[str, Any]) -> Recipe:
     """The sweep's recipe with a trial's values as its one arm, at the recipe's own length.
 
     It keeps the run's output folder, so that the stages it shares with the sweep are found there.
     """
-    values = {**plan.space.fixed, **plan.values[trial]}
-    recipe = with_values(plan.recipe, values, plan.space.name)
+    recipe = with_values(plan.recipe, {**plan.space.fixed, **values}, plan.space.name)
     arm = ArmConfig(
         name=BEST_ARM, pretrain=recipe.pretrain.strategy, finetune=recipe.finetune.strategy
     )
     return recipe.model_copy(update={"arms": (arm,)})
 
 
-def write_results(result: SweepResult) -> None:
-    """sweep.json (everything), sweep.md (the table), best.yaml (a recipe ready to run)."""
+def as_json(result: SweepResult) -> dict[str, Any]:
+    """Everything that was found."""
     plan = result.plan
-    tree = {
-        "schema": _SCHEMA,
-        "notice": _NOTICE,
+    return {
+        "schema": SCHEMA,
+        "notice": NOTICE,
         "space": plan.space.model_dump(mode="json"),
         "recipe": plan.recipe.model_dump(mode="json"),
         "metric": plan.space.metric,
+        "objectives": list(plan.space.objectives),
         "split": "development",
         "questions": result.questions,
-        "rungs": plan.space.rungs(plan.recipe),
+        "rungs": plan.rungs,
         "concurrent": result.concurrent,
+        "starts": result.starts,
+        "stopped": result.stopped,
         "seconds": round(result.seconds, 1),
-        "steps_trained": sum(trial.steps_trained for trial in result.trials),
+        "steps_trained": result.steps_trained,
         "steps_of_all_to_the_end": result.steps_of_all_to_the_end,
         "best": result.best,
+        "within_constraints": result.is_within_constraints,
+        "front": sorted(result.front),
+        "importances": asdict(result.importances),
+        "final": None if result.final is None else as_tree(result.final),
         "trials": [asdict(trial) for trial in result.trials],
     }
-    write_durable_text(result.folder / RESULTS, json.dumps(tree, indent=1) + "\n")
-    write_durable_text(result.folder / TABLE, markdown(result))
-    recipe = best_recipe(plan, result.best).model_dump(mode="json")
-    head = f"# Winner of the sweep {plan.space.name}: {describe(plan.values[result.best])}\n"
-    write_durable_text(
-        result.folder / BEST, head + f"# {_NOTICE}\n" + yaml.safe_dump(recipe, sort_keys=False)
-    )
 
 
-def describe(values: Values) -> str:
+def describe(values: Mapping[str, Any]) -> str:
     """A trial's values in one line."""
     return ", ".join(f"{path}={short(value)}" for path, value in values.items())
 
@@ -154,55 +136,61 @@ def short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def rows(result: SweepResult) -> list[list[str]]:
-    """The table's cells, best trial first."""
+def ranked(result: SweepResult) -> list[TrialResult]:
+    """The trials, best first."""
     metric = result.plan.space.metric
-    order = sorted(
+    return sorted(
         result.trials,
         key=lambda t: (t.trial != result.best, -t.steps, -t.reports[-1][metric] if t.steps else 0),
     )
-    return [
-        [
-            str(trial.trial),
-            *(short(value) for value in trial.values.values()),
-            str(trial.steps),
-            *(
-                f"{100 * trial.reports[-1][name]:.1f}" if trial.reports else "-"
-                for name in ("balanced", "confounded")
-            ),
-            trial.status + (f": {trial.error}" if trial.error else ""),
-        ]
-        for trial in order
-    ]
 
 
 def columns(result: SweepResult) -> list[str]:
     """The table's head."""
+    space = result.plan.space
     return [
         "trial",
-        *result.plan.space.parameters,
+        *space.parameters,
         "steps",
         "balanced do(Q) %",
         "confounded %",
+        "reliance, points",
+        COST_UNITS[space.cost],
         "status",
     ]
 
 
-def markdown(result: SweepResult) -> str:
-    """The table with what is needed to read it."""
-    plan = result.plan
-    counts = ", ".join(f"{count} {metric}" for metric, count in result.questions.items())
-    trained = sum(trial.steps_trained for trial in result.trials)
-    lines = [
-        f"# Sweep {plan.space.name}",
-        "",
-        f"{len(result.trials)} trials, chosen by the {plan.space.metric} questions about the "
-        f"development patients ({counts} questions). {trained} steps were trained; all trials to "
-        f"their end would have been {result.steps_of_all_to_the_end}. The winner's figure is the "
-        f"largest of several and therefore flatters it: judge it on the test. {_NOTICE}",
-        "",
-        "| " + " | ".join(columns(result)) + " |",
-        "|" + " --- |" * len(columns(result)),
-        *("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows(result)),
+def rows(result: SweepResult) -> list[list[str]]:
+    """The table's cells, best trial first."""
+    on_front = result.front
+    return [
+        [
+            f"{trial.trial}{' ◆' if trial.trial in on_front else ''}",
+            *(_value(trial.values, path) for path in result.plan.space.parameters),
+            str(trial.steps),
+            *(_share(trial, name) for name in ("balanced", "confounded", "reliance")),
+            _cost(result, trial),
+            _status(trial),
+        ]
+        for trial in ranked(result)
     ]
-    return "\n".join(lines) + "\n"
+
+
+def _value(values: Values, path: str) -> str:
+    return short(values[path]) if path in values else "-"
+
+
+def _share(trial: TrialResult, name: str) -> str:
+    found = trial.reports[-1].get(name) if trial.reports else None
+    return "-" if found is None else f"{100 * found:.1f}"
+
+
+def _cost(result: SweepResult, trial: TrialResult) -> str:
+    if not trial.reports:
+        return "-"
+    return f"{cost_of(result.plan.space, trial.reports[-1]):,.0f}"
+
+
+def _status(trial: TrialResult) -> str:
+    tries = f" ({len(trial.failures)} failed tries)" if trial.failures else ""
+    return trial.status + (f": {trial.error}" if trial.error else tries)

@@ -1,69 +1,196 @@
-"""A search space: which parts of a recipe are varied, how, and how long each trial trains.
+"""A search space: which parts of a recipe are varied, how, how long each trial trains, and by what
+the trials are judged.
 
-A space is a YAML file. It is checked against the recipe, value by value, before the first trial.
+A space is a YAML file. `checking.py` tries it on the recipe, value by value, before the first
+trial; `sampling.py` draws from it.
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
-import itertools
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from truelead.config import Frozen, Recipe, Scalar, parse_recipe, read_mapping
 from truelead.errors import ConfigError
 from truelead.sweep.distributions import Distribution, parse_distribution
 
-SEARCHED = ("pretrain", "projector", "language_model", "severity")
-"""Parts of a recipe that a trial may vary: they leave the shards, the encoder and the questions
-of the development ECGs as they are, which all trials share."""
-
-_MAXIMUM_CHECKED = 1024
-
 Values = dict[str, Scalar]
 """Config path -> value."""
 
+StageName = Literal["pretrain", "finetune"]
+Metric = Literal["balanced", "confounded", "reliance"]
+Objective = Literal["balanced", "confounded", "cost"]
+
 
 class SchedulerConfig(Frozen):
-    """Which trials are stopped early.
+    """Which trials are stopped early, or changed while they train (schedulers of Ray Tune).
 
     `asha` scores a trial after `grace_steps` steps and after each `reduction` times as many, and
-    stops it where it is not among the best 1 / `reduction` of those scored so far. `none` scores
-    every trial once, at its end.
+    stops it where it is not among the best 1 / `reduction` of those scored so far. `median` scores
+    it as often, and stops it where its best score is below the median of the others' means.
+    `pbt` trains all trials together and every `interval_steps` steps lets the worst `quantile` go
+    on from the checkpoints of the best, with `mutate` changed. `none` scores every trial once, at
+    its end.
+
+    Attributes:
+        samples: trials that `median` needs for a median.
+        mutate: config paths of the space's parameters that `pbt` changes during training.
+        resample: how often `pbt` draws a changed parameter anew instead of moving it.
     """
 
-    name: Literal["asha", "none"] = "asha"
+    name: Literal["asha", "median", "pbt", "none"] = "asha"
     grace_steps: int = Field(50, ge=1)
     reduction: float = Field(3.0, gt=1)
+    samples: int = Field(3, ge=2)
+    interval_steps: int = Field(40, ge=1)
+    quantile: float = Field(0.25, gt=0, le=0.5)
+    resample: float = Field(0.25, ge=0, le=1)
+    mutate: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _only_pbt_mutates(self) -> SchedulerConfig:
+        if (self.name == "pbt") != bool(self.mutate):
+            raise ValueError("mutate: expected with the scheduler pbt, and only with it")
+        return self
+
+
+class SearchConfig(Frozen):
+    """Where a trial's values come from.
+
+    `random` draws them, all different. `grid` takes every combination, ranges by their `points`.
+    `optuna` proposes them by the trials so far (a tree-structured Parzen estimator; Bergstra et
+    al., NeurIPS 2011).
+
+    Attributes:
+        startup_trials: drawn at random before `optuna` proposes.
+        multi_objective: `optuna` looks for the Pareto front of all objectives, not for the metric.
+    """
+
+    name: Literal["random", "grid", "optuna"] = "random"
+    startup_trials: int = Field(8, ge=1)
+    multi_objective: bool = False
+
+
+class FinalConfig(Frozen):
+    """The winner trained again over seeds, beside baselines, and judged once on the test set.
+
+    Attributes:
+        seeds: of the trainings, none of them the sweep's own; empty: nothing is trained again.
+        baselines: name -> config path -> value of what the winner is compared with.
+        margin_points: the winner is called not worse where the interval of its difference leaves
+            out a loss of more than so many percentage points.
+    """
+
+    seeds: tuple[int, ...] = ()
+    baselines: dict[str, dict[str, Scalar]] = Field(default_factory=dict)
+    margin_points: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _names_are_names(self) -> FinalConfig:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: expected distinct ones, found {list(self.seeds)}")
+        for name in self.baselines:
+            if not name.replace("-", "").isalnum() or name == "winner":
+                raise ValueError(f"baselines: expected names of letters and digits, found {name!r}")
+        if self.baselines and not self.seeds:
+            raise ValueError("baselines: expected together with seeds, found no seeds")
+        return self
 
 
 class SearchSpace(Frozen):
     """What a sweep tries.
 
     Attributes:
-        metric: share of right answers to the development questions: asked evenly by do(Q)
-            ("balanced"), or by the confounded process ("confounded").
+        stages: of the language model's training that a trial runs through.
+        metric: share of right answers to the development questions by which the scheduler stops
+            trials and the winner is chosen: asked evenly by do(Q) ("balanced"), or by the
+            confounded process ("confounded").
+        objectives: what the Pareto front is made of; cost is to be small, the others large.
+        cost: "seconds" of training, "parameters" of the model, or "flops" of an answer.
+        constraints: metric -> least value that a trial may have and be chosen; "reliance" is how
+            much accuracy another patient's ECG costs.
         fixed: config path -> value of every trial.
         parameters: config path -> where its values are drawn from.
-        max_steps: pre-training steps of a trial that is not stopped, by default the recipe's.
+        max_steps: pre-training steps of a trial that is not stopped, by default the recipe's. A
+            shorter trial's tuning is shorter in proportion.
         concurrent: trials at the same time, by default as many as the cluster can hold.
+        deterministic: run one trial after the other, so that a sweep that was interrupted ends as
+            one that was not.
         seed: of the drawn values, by default the recipe's.
+        retries: how often a trial is tried again after its process has died.
+        budget_hours: after so many hours no further trial is started; the next start goes on.
+        patience: no further trial is started when so many in a row were no better.
+        storage: URL (fsspec) to which journal, results and models are copied as the sweep goes on.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    stages: tuple[StageName, ...] = ("pretrain",)
     metric: Literal["balanced", "confounded"] = "balanced"
+    objectives: tuple[Objective, ...] = Field(("balanced", "confounded", "cost"), min_length=1)
+    cost: Literal["seconds", "parameters", "flops"] = "seconds"
+    constraints: dict[Metric, float] = Field(default_factory=dict)
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     parameters: dict[str, Any] = Field(min_length=1)
+    search: SearchConfig = SearchConfig()
+    scheduler: SchedulerConfig = SchedulerConfig()
     trials: int = Field(ge=1)
     max_steps: int | None = Field(None, ge=1)
     concurrent: int | None = Field(None, ge=1)
+    deterministic: bool = False
     seed: int | None = None
-    scheduler: SchedulerConfig = SchedulerConfig()
+    retries: int = Field(2, ge=0)
+    budget_hours: float | None = Field(None, gt=0)
+    patience: int | None = Field(None, ge=1)
+    final: FinalConfig = FinalConfig()
+    storage: str | None = Field(None, pattern="://|::")
+
+    @model_validator(mode="after")
+    def _parts_fit_each_other(self) -> SearchSpace:
+        if self.stages not in (("pretrain",), ("pretrain", "finetune")):
+            raise ValueError(
+                f"stages: expected [pretrain] or [pretrain, finetune], found {list(self.stages)}"
+            )
+        if self.metric not in self.objectives:
+            raise ValueError(f"objectives: expected the metric {self.metric} among them")
+        if self.deterministic and self.scheduler.name == "pbt":
+            raise ValueError(
+                "deterministic: expected a scheduler that repeats itself, found pbt: Ray Tune's "
+                "takes no seed"
+            )
+        if self.deterministic and (self.concurrent or 1) > 1:
+            raise ValueError(
+                f"concurrent: expected 1 with deterministic, found {self.concurrent}: what is "
+                "stopped or proposed depends on which of two trials ends first"
+            )
+        if (
+            self.deterministic
+            and self.cost == "seconds"
+            and "cost" in self.objectives
+            and self.search.multi_objective
+        ):
+            raise ValueError(
+                "cost: expected parameters or flops with deterministic and multi_objective, found "
+                "seconds"
+            )
+        if self.scheduler.name == "pbt" and self.search.name != "random":
+            raise ValueError(
+                f"search: expected random with the scheduler pbt, found {self.search.name}"
+            )
+        if self.scheduler.name == "pbt" and self.stages != ("pretrain",):
+            raise ValueError("stages: expected [pretrain] with the scheduler pbt")
+        if self.search.multi_objective and self.search.name != "optuna":
+            raise ValueError("search.multi_objective: expected with the search optuna")
+        if self.search.multi_objective and self.scheduler.name != "none":
+            raise ValueError(
+                "scheduler: expected none with multi_objective, found "
+                f"{self.scheduler.name}: a trial that is stopped early has no place on the front"
+            )
+        return self
 
     @property
     def distributions(self) -> dict[str, Distribution]:
@@ -77,36 +204,30 @@ class SearchSpace(Frozen):
             for path, tree in self.parameters.items()
         }
 
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether the next trial must wait for the one before."""
+        return self.deterministic or self.concurrent == 1
+
+    def seed_of(self, recipe: Recipe) -> int:
+        """What values are drawn by."""
+        return recipe.seed if self.seed is None else self.seed
+
     def rungs(self, recipe: Recipe) -> tuple[int, ...]:
         """After how many steps a trial is scored, rising; the last is its whole length."""
         last = self.max_steps or recipe.pretrain.steps
         if self.scheduler.name == "none":
             return (last,)
+        if self.scheduler.name == "pbt":
+            return (
+                *range(self.scheduler.interval_steps, last, self.scheduler.interval_steps),
+                last,
+            )
         rungs, step = [], float(self.scheduler.grace_steps)
         while step < last:
             rungs.append(math.ceil(step))
             step *= self.scheduler.reduction
         return tuple(dict.fromkeys([*rungs, last]))
-
-    def draw(self, recipe: Recipe) -> tuple[Values, ...]:
-        """The values of each trial, all different; a small space may hold fewer than `trials`.
-
-        A pure function of the space and the seed.
-        """
-        import numpy as np
-
-        seed = recipe.seed if self.seed is None else self.seed
-        random = np.random.RandomState(seed % 2**32)  # what Ray Tune's domains take
-        distributions = self.distributions
-        domains = {path: found.domain() for path, found in distributions.items()}
-        count = 1.0
-        for found in distributions.values():
-            count *= found.count()
-        drawn: dict[tuple[Scalar, ...], Values] = {}
-        while len(drawn) < min(self.trials, count):
-            values = {path: _plain(d.sample(random_state=random)) for path, d in domains.items()}
-            drawn.setdefault(tuple(values.values()), values)
-        return tuple(drawn.values())
 
 
 def load_space(path: str | Path) -> SearchSpace:
@@ -131,6 +252,9 @@ def parse_space(tree: Mapping[str, Any], where: str = "space") -> SearchSpace:
             raise ConfigError(f"{where}: unknown key {key!r} (expected {known})") from None
         if first["type"] == "missing":
             raise ConfigError(f"{where}: {key}: expected this key, found none") from None
+        if first["type"] == "value_error":
+            message = first["msg"].removeprefix("Value error, ")
+            raise ConfigError(f"{where}: {f'{key}: ' if key else ''}{message}") from None
         found = repr(first.get("input"))
         raise ConfigError(f"{where}: {key}: {first['msg']}, found {found[:80]}") from None
     assert space.distributions
@@ -140,112 +264,23 @@ def parse_space(tree: Mapping[str, Any], where: str = "space") -> SearchSpace:
 def with_values(recipe: Recipe, values: Mapping[str, Scalar], where: str = "space") -> Recipe:
     """The recipe with the values at their config paths.
 
+    A severity that the recipe names plainly takes `severity.strata` as well.
+
     Raises:
         ConfigError: a path is not in the recipe, or a value does not fit there.
     """
     tree: dict[str, Any] = copy.deepcopy(recipe.model_dump(mode="json"))
-    for path, value in values.items():
+    # The name first: its strata stand below it.
+    for path, value in sorted(values.items(), key=lambda item: item[0] != "severity"):
         node: Any = tree
-        *parents, last = path.split(".")
+        room, inside, option = path.partition(".options.")
+        # What stands behind "options" is one key, though it may hold a dot ("draws.clip").
+        *parents, last = [*room.split("."), "options", option] if inside else path.split(".")
         for part in parents:
+            if part == "severity" and isinstance(node.get(part), str) and last == "strata":
+                node[part] = {"name": node[part]}
             node = node.get(part) if isinstance(node, dict) else None
         if not isinstance(node, dict):
             raise ConfigError(f"{where}: unknown path {path!r}: {'.'.join(parents)!r} has no keys")
         node[last] = value
     return parse_recipe(tree, where=where)
-
-
-def check_space(recipe: Recipe, space: SearchSpace) -> None:
-    """Try the ends and choices of every parameter on the recipe.
-
-    Raises:
-        ConfigError: a path may not be searched or is unknown; a value does not fit; a strategy,
-            projector or option does not exist.
-    """
-    where = f"{space.name}: parameters"
-    _check_roots(f"{space.name}: fixed", space.fixed)
-    _check_roots(where, space.parameters)
-    for path in space.fixed.keys() & space.parameters.keys():
-        raise ConfigError(f"{where}: {path}: expected one place, found it under fixed as well")
-    if space.rungs(recipe)[-1] < 1:
-        raise ConfigError(f"{space.name}: max_steps: expected at least 1, found pretrain.steps 0")
-    base = with_values(recipe, space.fixed, f"{space.name}: fixed")
-    if base.pretrain.ecgs_per_step < base.train.workers:
-        raise ConfigError(
-            f"{space.name}: pretrain.ecgs_per_step: expected at least train.workers = "
-            f"{base.train.workers}, found {base.pretrain.ecgs_per_step}"
-        )
-    examples = {path: found.examples() for path, found in space.distributions.items()}
-    for path, found in examples.items():
-        for value in found:
-            with_values(base, {path: value}, where)
-    combinations = itertools.product(*examples.values())
-    for combination in itertools.islice(combinations, _MAXIMUM_CHECKED):
-        check_names(with_values(base, dict(zip(examples, combination, strict=True)), where), where)
-
-
-def check_names(recipe: Recipe, where: str) -> None:
-    """Check the names and options that a pre-training looks up, before anything is trained.
-
-    Raises:
-        ConfigError: a strategy, projector, severity or option does not exist.
-    """
-    from truelead.debias.adjustment import ADJUSTMENTS
-    from truelead.debias.severity import SEVERITIES, severity_name, severity_provider
-    from truelead.model.projector import PROJECTORS
-
-    for path, name, known in (
-        ("pretrain.strategy", recipe.pretrain.strategy, ADJUSTMENTS),
-        ("projector.name", recipe.projector.name, PROJECTORS),
-        ("severity", severity_name(recipe.severity), SEVERITIES),
-    ):
-        if name not in known:
-            raise ConfigError(
-                f"{where}: {path}: expected one of {', '.join(known)}, found {name!r}"
-            )
-    try:
-        severity_provider(recipe.severity)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    strategy = ADJUSTMENTS[recipe.pretrain.strategy]
-    _check_options(f"{where}: pretrain.options", recipe.pretrain.options, strategy.OPTIONS)
-    projector = inspect.signature(PROJECTORS[recipe.projector.name]).parameters.values()
-    accepted = {p.name: p.default for p in projector if p.kind is p.KEYWORD_ONLY}
-    _check_options(f"{where}: projector.options", recipe.projector.options, accepted)
-
-
-def _check_options(
-    where: str, options: Mapping[str, Scalar], accepted: Mapping[str, Scalar]
-) -> None:
-    for name, value in options.items():
-        if name not in accepted:
-            known = ", ".join(accepted) or "none"
-            raise ConfigError(f"{where}: unknown option {name!r} (expected {known})")
-        default = accepted[name]
-        if default is None or value is None:
-            continue
-        fits = type(value) is type(default) or (type(default), type(value)) == (float, int)
-        if not fits:
-            raise ConfigError(
-                f"{where}: {name}: expected {type(default).__name__}, found {value!r}"
-            )
-
-
-def _check_roots(where: str, paths: Mapping[str, Any]) -> None:
-    known = ", ".join(SEARCHED)
-    for path in paths:
-        root = path.split(".")[0]
-        if root not in Recipe.model_fields:
-            raise ConfigError(f"{where}: unknown path {path!r} (expected below {known})")
-        if root not in SEARCHED:
-            raise ConfigError(
-                f"{where}: {path}: expected a path below {known}: the trials share the rest"
-            )
-        if path == "pretrain.steps":
-            raise ConfigError(f"{where}: {path}: expected max_steps to say how long a trial is")
-
-
-def _plain(value: Any) -> Scalar:
-    """A NumPy scalar as Python's own."""
-    plain: Scalar = value.item() if hasattr(value, "item") else value
-    return plain

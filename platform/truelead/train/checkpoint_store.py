@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,6 +179,37 @@ class CheckpointStore:
             except CheckpointError as error:
                 _log.warning("checkpoint passed over: %s", error)
         return None
+
+    def adopt(self, source: CheckpointStore, key: str) -> CheckpointName:
+        """Copy the newest whole checkpoint of another training, to go on from it with this one.
+
+        The tensors must be those of the same model; what differs is how it is trained from here
+        on.
+
+        Args:
+            key: digest of this training.
+
+        Raises:
+            CheckpointError: the other training has no whole checkpoint.
+        """
+        found = source.newest_whole()
+        if found is None:
+            raise CheckpointError(
+                f"{source}: expected a whole checkpoint to go on from, found none"
+            )
+        name, manifest = found
+        if name in self.marked():
+            return name
+        folder = self.folder(name)
+        folder.make()
+        with source.opened(name, manifest) as paths:
+            for file, path in zip(sorted(manifest["files"]), paths, strict=True):
+                with folder.placed(file) as temporary:
+                    shutil.copyfile(path, temporary)
+        files = {file: WrittenFile(**listed) for file, listed in manifest["files"].items()}
+        facts = {k: v for k, v in manifest.items() if k not in {"schema", "name", "files"}}
+        self.finish(name, files, {**facts, "key": key})
+        return name
 
     @contextlib.contextmanager
     def opened(self, name: CheckpointName, manifest: Mapping[str, Any]) -> Iterator[list[Path]]:

@@ -21,7 +21,7 @@ from truelead.train.features import cache_digest, ensure_features
 from truelead.train.launch import launch
 from truelead.train.random_encoder import ensure_random_encoder
 from truelead.train.severity_stage import ensure_severity
-from truelead.train.stage import Stage
+from truelead.train.stage import DONE, Stage
 from truelead.train.training_diagnostics import write_training_diagnostics
 
 DIAGNOSTICS = "diagnostics.json"
@@ -30,11 +30,26 @@ _START = "start"
 StageName = Literal["pretrain", "finetune"]
 
 
-def run(recipe: Recipe, arm: str, stage: StageName) -> Path:
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """A piece of a pre-training whose configuration changes on its way.
+
+    Attributes:
+        until: step at which the piece ends; the learning rate follows the whole length.
+        before: folder of the piece that it goes on from, perhaps of another training of the same
+            model; None for the first.
+    """
+
+    until: int
+    before: Path | None = None
+
+
+def run(recipe: Recipe, arm: str, stage: StageName, *, segment: Segment | None = None) -> Path:
     """Train one stage of one arm, unless its folder holds it finished.
 
     Pre-training starts from the encoder and a new (or the configured) language model; tuning
-    starts from the arm's pre-training. Two arms whose stages agree share the work.
+    starts from the arm's pre-training. Two arms whose stages agree share the work. A segment
+    trains a piece of the stage only, from the checkpoint of the piece before, which it leaves.
 
     Returns:
         `<output>/<arm>/<stage>`: the model in the hub's layout, recipe.yaml, metrics.jsonl,
@@ -54,22 +69,43 @@ def run(recipe: Recipe, arm: str, stage: StageName) -> Path:
         )
     shards, encoder = recipe.output / "shards", _encoder_folder(recipe, arm, stage)
     store = ShardStore(shards)
-    place = Stage(recipe.output / arm / stage, _parts(recipe, arm, stage, store, encoder))
+    parts = _parts(recipe, arm, stage, store, encoder)
+    if segment is not None:
+        parts["segment"] = _segment_parts(segment)
+    place = Stage(recipe.output / arm / stage, parts)
     if place.is_finished():
         return place.folder
     place.begin(recipe)
+    if segment is not None and segment.before is not None:
+        _go_on_from(segment.before, place, recipe)
     summary: dict[str, float] = {}
-    if not _copied_from_another_arm(recipe, arm, stage, place):
+    if segment is not None or not _copied_from_another_arm(recipe, arm, stage, place):
         ensure_severity(recipe)
         setup = build_setup(recipe, store.records)
         adjustment = build_adjustment(config, setup, recipe.seed)
         _write_diagnostics(place.folder, adjustment)
-        summary = _train(recipe, arm, stage, place, encoder, setup, adjustment)
+        until = None if segment is None else segment.until
+        summary = _train(recipe, arm, stage, place, encoder, setup, adjustment, until)
         write_training_diagnostics(
             place.folder, f"{arm}: {stage}", store, setup, seed=recipe.questions.seed
         )
-    place.finish({"arm": arm, "stage": stage, "steps": config.steps, **summary})
+    steps = config.steps if segment is None else segment.until
+    place.finish({"arm": arm, "stage": stage, "steps": steps, **summary})
     return place.folder
+
+
+def pretraining_key(recipe: Recipe, arm: str) -> str:
+    """Digest of everything that shapes an arm's pre-training; the shards and encoder are there.
+
+    Raises:
+        ConfigError: no such arm, or an encoder that cannot be trained.
+        DataError: there are no shards.
+    """
+    recipe = recipe.arm(arm)
+    store, encoder = ShardStore(recipe.output / "shards"), _first_encoder(recipe, arm)
+    return Stage(
+        recipe.output / arm / "pretrain", _parts(recipe, arm, "pretrain", store, encoder)
+    ).key
 
 
 def _train(
@@ -80,8 +116,8 @@ def _train(
     encoder: Path,
     setup: Setup,
     adjustment: Adjustment,
+    until: int | None = None,
 ) -> dict[str, float]:
-    """Train; returns the speed of the run."""
     from truelead.data.ray_session import ensure_ray
     from truelead.model.build import load_model, save_model
     from truelead.train.language_worker import LanguageArguments, language_worker
@@ -110,6 +146,7 @@ def _train(
             shards=shards.resolve(),
             adjustment=ray.put(adjustment),
             key=place.key,
+            until=until,
         )
         trained = launch(
             language_worker,
@@ -117,7 +154,7 @@ def _train(
             train=recipe.train,
             folder=place.folder,
             title=f"{arm}: {stage}",
-            steps=config.steps,
+            steps=until or config.steps,
         )
     if start.parent == place.folder:
         shutil.rmtree(start)
@@ -212,6 +249,21 @@ def _parts(
             )
         parts["start"] = start.key
     return parts
+
+
+def _go_on_from(before: Path, place: Stage, recipe: Recipe) -> None:
+    """Take over the checkpoint of the piece that lies in `before`."""
+    from truelead.train.stage_checkpoints import stage_store
+
+    key = json.loads((before / DONE).read_text(encoding="utf-8"))["key"]
+    source = stage_store(before, key, recipe.train)
+    stage_store(place.folder, place.key, recipe.train).adopt(source, place.key)
+
+
+def _segment_parts(segment: Segment) -> list[Any]:
+    before = segment.before
+    done = None if before is None else json.loads((before / DONE).read_text(encoding="utf-8"))
+    return [segment.until, None if done is None else done["key"]]
 
 
 def _folder_digest(folder: Path | None) -> Mapping[str, str]:

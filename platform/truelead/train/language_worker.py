@@ -51,6 +51,7 @@ class LanguageArguments:
         shards: the stored signals.
         adjustment: Ray reference of the `Adjustment`.
         key: digest of the stage.
+        until: step at which the training ends for now; None for its whole length.
     """
 
     recipe: Recipe
@@ -61,6 +62,7 @@ class LanguageArguments:
     shards: Path
     adjustment: Any
     key: str
+    until: int | None = None
 
 
 def language_worker(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
         ),
         _reader(told),
         processor,
-        steps=config.steps,
+        steps=told.until or config.steps,
         rank=rank,
         workers=workers,
         options=options,
@@ -139,6 +141,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             recipe.seed,
             probe_every=train.probe_every * train.log_every,
             peak_flops=peak_flops(train),
+            until=told.until,
         ),
         checkpoints=stage_checkpoints(told.folder, told.key, train),
         writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,

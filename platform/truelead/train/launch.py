@@ -60,7 +60,7 @@ def launch(
 
     resources: dict[str, float] = {"CPU": train.cpus_per_worker}
     if train.use_gpu:
-        resources["GPU"] = 1
+        resources["GPU"] = train.gpus_per_worker
     trainer = TorchTrainer(
         worker,
         train_loop_config=arguments,

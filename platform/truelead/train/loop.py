@@ -43,6 +43,8 @@ class LoopConfig:
     Attributes:
         probe_every: a multiple of `log_every`; 0: `Task.probe` is not asked.
         peak_flops: of one worker's device, for the MFU; None: there is none.
+        until: where this run of the loop ends, by default at `steps`; the learning rate follows
+            the schedule of all steps.
     """
 
     steps: int
@@ -51,6 +53,12 @@ class LoopConfig:
     seed: int
     probe_every: int = 0
     peak_flops: float | None = None
+    until: int | None = None
+
+    @property
+    def end(self) -> int:
+        """The last step of this run."""
+        return self.steps if self.until is None else min(self.until, self.steps)
 
 
 class Trainer:
@@ -118,10 +126,10 @@ class Trainer:
 
     def batch_generator(self) -> Iterator[FeedBatch]:
         """The batches that remain; each step's random numbers depend on the step alone."""
-        if self.step >= self.config.steps:
+        if self.step >= self.config.end:
             return
         batches = self.task.batches(self.step, self.position)
-        while self.step < self.config.steps:
+        while self.step < self.config.end:
             batch = next(batches)
             torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 1009 + self.rank)
             yield batch
@@ -226,7 +234,7 @@ class Trainer:
             )
 
     def _is_last(self) -> bool:
-        return self.step >= self.config.steps
+        return self.step >= self.config.end
 
     def _log(self, metrics: Mapping[str, float], batch: FeedBatch) -> dict[str, float]:
         more = self.throughput.since_last_log()

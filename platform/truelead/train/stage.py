@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from truelead.config import Recipe
+from truelead.data.durable import write_durable_text
 from truelead.train.progress import say
 
 DONE = "done.json"
@@ -65,9 +66,9 @@ class Stage:
         )
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write the marker."""
+        """Write the marker, whole or not at all."""
         marker = {"key": self.key, "summary": dict(summary)}
-        (self.folder / DONE).write_text(json.dumps(marker, indent=1), encoding="utf-8")
+        write_durable_text(self.folder / DONE, json.dumps(marker, indent=1))
 
     def reuse(self, other: Path) -> bool:
         """Copy the results of the same stage from another folder, if it is finished there."""
