@@ -157,7 +157,7 @@ def test_clustered_severity_is_fitted_before_the_stage_and_read_by_all(recipe: R
 def test_engine_options_change_the_way_and_not_the_training(recipe: Recipe) -> None:
     """Micro-batches, recomputation, offload and ZeRO 3; twice the same bits where asked for."""
     options = {
-        "tokens_per_micro_batch": 60,
+        "tokens_per_micro_batch": 150,
         "gradient_checkpointing": True,
         "zero_stage": 3,
         "offload_optimizer": True,

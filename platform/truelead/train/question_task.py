@@ -129,13 +129,15 @@ class QuestionTask:
         weight = (batch.weight_B * tokens_B).sum()
         return LossTerms(loss, weight, counts, self._by_stratum(batch, nats_B, of_B))
 
-    def probe(self, engine: Engine, content: Content) -> dict[str, Ratio]:
+    def probe(self, engine: Engine, parts: Sequence[Content]) -> dict[str, Ratio]:
         """How much worse the answers are told with the ECGs exchanged, in nats a token.
 
         Each group gets the ECGs of the next one about as many; a model that answers without
-        looking gains nothing from its own. The model is not trained here.
+        looking gains nothing from its own. The part with the most groups is looked at; nothing is
+        said where each has one. The model is not trained here.
         """
-        batch = content.batch if isinstance(content, OptionBatch) else content
+        content = max(parts, key=lambda part: len(_questions_of(part).ecg_index_GE))
+        batch = _questions_of(content)
         index_GE = _exchanged(batch.ecg_index_GE)
         asked_B = (index_GE != batch.ecg_index_GE).any(dim=1)[batch.group_B].to(engine.device)
         other = dataclasses.replace(batch, ecg_index_GE=index_GE)
@@ -207,6 +209,10 @@ class QuestionTask:
         ]
         arrays: dict[str, Any] = {kind: values}
         return self._processor.batch(groups, **arrays)
+
+
+def _questions_of(content: Content) -> Batch:
+    return content.batch if isinstance(content, OptionBatch) else content
 
 
 def _weight(content: Content) -> Tensor:

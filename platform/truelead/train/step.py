@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -86,5 +86,9 @@ class Task(Protocol):
     def loss(self, engine: Engine, content: Any) -> LossTerms:
         """Run the model on one batch, or on one part of it."""
 
-    def probe(self, engine: Engine, content: Any) -> Mapping[str, Ratio]:
-        """Further means of the model as it stands; it learns nothing of it. Empty: none."""
+    def probe(self, engine: Engine, parts: Sequence[Any]) -> Mapping[str, Ratio]:
+        """Further means of the model as it stands; it learns nothing of it. Empty: none.
+
+        Args:
+            parts: of one batch; which of them is looked at, the task decides.
+        """
