@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from bench.processes import cpu_seconds
+from bench.reported import row
 from truelead.config import Recipe, parse_recipe
 from truelead.data.ray_session import ensure_ray
 from truelead.data.store import ShardStore
@@ -40,7 +41,7 @@ from truelead.train.plan import Plan
 from truelead.train.question_task import QuestionTask
 from truelead.train.readers import SignalReader
 
-COMMAND = "python -m bench data --long"
+COMMAND = "make soak SECTION=data"
 RECORDS, QUESTIONS, ECGS_A_STEP, BOUND = 2000, 25, 16, 1024
 ROUNDS = 7
 GOAL = 3.0
@@ -121,10 +122,11 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
     return [
         *_compared(seconds, len(order), "", own_processor=False),
         *_compared(seconds, len(order), ", which use TrueLead's processor", own_processor=True),
-        _row(
+        row(
             f"draw {QUESTIONS} questions for each of {len(feed.questions)} ECGs (in no feed above)",
             draw_seconds,
             "CPU s",
+            COMMAND,
         ),
     ]
 
@@ -147,22 +149,19 @@ def _compared(
         has_goal = kind == "CPU" and not own_processor
         value = float(np.median(ratios))
         found.append(
-            _row(
+            row(
                 f"epoch of {ecgs} real ECGs to packed tensors, {kind} time: "
                 f"speed beside the best peer{which}",
                 value,
                 "times",
-                goal=f">= {GOAL:g}" if has_goal else None,
+                COMMAND,
+                goal=GOAL if has_goal else None,
                 holds=value >= GOAL if has_goal else None,
                 peer=f"best: {best}; {others}",
                 interval=[float(ratios.min()), float(ratios.max())],
             )
         )
     return found
-
-
-def _row(name: str, value: float, unit: str, **more: Any) -> dict[str, Any]:
-    return {"name": name, "value": value, "unit": unit, "command": COMMAND, **more}
 
 
 def _measured(make: Callable[[], Any]) -> tuple[float, float]:
