@@ -65,7 +65,7 @@ class FeedBatch:
         content: what `Task.loss` takes.
         position: JSON values from which `Task.batches` goes on after this step.
         parts: the same in micro-batches, whose losses and weights add up to those of `content`;
-            then `content` is not read. Empty: the share is run whole.
+            then these are run in its stead. Empty: the share is run whole.
         weight: weight of the parts together, known before any of them is run.
         filler: a part with loss 0, run where other workers have more parts.
     """
