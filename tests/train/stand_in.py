@@ -104,7 +104,7 @@ class SmallTask:
         loss_B = (output_BF.float() - content["target_BF"]).square().sum(1)
         return LossTerms((weight_B * loss_B).sum(), weight_B.sum(), {"questions": len(loss_B)})
 
-    def probe(self, engine: Engine, parts: Sequence[dict[str, Tensor]]) -> dict[str, Ratio]:
+    def probe(self, engine: Engine, content: dict[str, Tensor]) -> dict[str, Ratio]:
         return {}
 
 

@@ -130,7 +130,7 @@ class TrainConfig(Frozen):
     )
     log_every: int = Field(10, ge=1)
     probe_every: int = Field(
-        0, ge=0, description="logged steps between two looks at the loss with exchanged ECGs; 0: no"
+        5, ge=0, description="logged steps between two looks at the loss with exchanged ECGs; 0: no"
     )
     packing: Literal["auto", "cache", "packed"] = Field(
         "auto",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ class EncoderTask:
         n = len(content["ecg_NLT"])
         return LossTerms(output["loss"] * n, torch.tensor(float(n)), {"ecgs": float(n)})
 
-    def probe(self, engine: Engine, parts: Sequence[Any]) -> dict[str, Ratio]:
+    def probe(self, engine: Engine, content: Any) -> dict[str, Ratio]:
         """Nothing: there are no questions yet."""
         return {}
 

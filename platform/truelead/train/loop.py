@@ -248,8 +248,8 @@ class Trainer:
         return more
 
     def _probed(self, batch: FeedBatch) -> dict[str, float]:
-        parts = batch.parts or (batch.content,)
-        found = LossTerms(torch.zeros(()), torch.ones(()), {}, self.task.probe(self.engine, parts))
+        told = self.task.probe(self.engine, batch.content)
+        found = LossTerms(torch.zeros(()), torch.ones(()), {}, told)
         done = self._over_workers(found, found.loss, found.weight)
         return {n: ratio.total / ratio.of for n, ratio in done.ratios.items() if ratio.of}
 

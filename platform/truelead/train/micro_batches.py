@@ -68,7 +68,7 @@ def split_options(content: OptionBatch, bound: int) -> tuple[OptionBatch, ...]:
     parts = rows_of_parts(batch, batch.mask_BS.sum(dim=1) + option_tokens_B, bound)
     if len(parts) == 1:
         return (content,)
-    return tuple(_part_of_options(content, torch.tensor(rows)) for rows in parts)
+    return tuple(options_part_of(content, torch.tensor(rows)) for rows in parts)
 
 
 def without_weight(content: Batch | OptionBatch) -> Batch | OptionBatch:
@@ -110,7 +110,8 @@ def part_of(batch: Batch, row_R: Tensor) -> Batch:
     )
 
 
-def _part_of_options(content: OptionBatch, row_R: Tensor) -> OptionBatch:
+def options_part_of(content: OptionBatch, row_R: Tensor) -> OptionBatch:
+    """As `part_of`."""
     facts = content.facts.take(row_R)
     width = int(facts.option_BK.sum(dim=1).max())
     facts = dataclasses.replace(

@@ -20,7 +20,13 @@ from truelead.model.processing import GroupInput, TrueLeadProcessor
 from truelead.train.answer_rows import OptionBatch, OptionBatches
 from truelead.train.engine import Engine
 from truelead.train.feed import stream
-from truelead.train.micro_batches import split_answers, split_options, without_weight
+from truelead.train.micro_batches import (
+    options_part_of,
+    part_of,
+    split_answers,
+    split_options,
+    without_weight,
+)
 from truelead.train.packing import Packer
 from truelead.train.plan import Plan, Planned, PlannedStep, Position
 from truelead.train.readers import Reader
@@ -103,7 +109,7 @@ class QuestionTask:
             )
             smallest = min(parts, key=lambda part: reading_of(part).tokens)
             yield FeedBatch(
-                content=None,
+                content=content,
                 position=after,
                 parts=tuple(self._laid_out(part, packs) for part in parts),
                 weight=float(_weight(content)),
@@ -129,31 +135,43 @@ class QuestionTask:
         weight = (batch.weight_B * tokens_B).sum()
         return LossTerms(loss, weight, counts, self._by_stratum(batch, nats_B, of_B))
 
-    def probe(self, engine: Engine, parts: Sequence[Content]) -> dict[str, Ratio]:
+    def probe(self, engine: Engine, content: Content) -> dict[str, Ratio]:
         """How much worse the answers are told with the ECGs exchanged, in nats a token.
 
-        Each group gets the ECGs of the next one about as many; a model that answers without
-        looking gains nothing from its own. The part with the most groups is looked at; nothing is
-        said where each has one. The model is not trained here.
+        One question a group is asked again with the ECGs of the next group about as many. A model
+        that answers without looking gains nothing from its own. The model is not trained here.
         """
-        content = max(parts, key=lambda part: len(_questions_of(part).ecg_index_GE))
-        batch = _questions_of(content)
-        index_GE = _exchanged(batch.ecg_index_GE)
-        asked_B = (index_GE != batch.ecg_index_GE).any(dim=1)[batch.group_B].to(engine.device)
-        other = dataclasses.replace(batch, ecg_index_GE=index_GE)
-        swapped: Content = other
-        if isinstance(content, OptionBatch):
-            swapped = dataclasses.replace(content, batch=other)
+        own = self._sample(content)
+        other = with_ecgs_exchanged(own)
+        batches = [one.batch if isinstance(one, OptionBatch) else one for one in (own, other)]
+        moved_G = (batches[0].ecg_index_GE != batches[1].ecg_index_GE).any(dim=1)
+        asked_B = moved_G[batches[0].group_B].to(engine.device)
         told = []
         engine.module.eval()
         with torch.no_grad():
-            for one in (content.to(engine.device), swapped.to(engine.device)):
+            for one in (own, other):
+                one = self._laid_out(one, self._packer is not None).to(engine.device)
                 output = engine(one) if isinstance(one, OptionBatch) else engine(batch=one)
                 told.append(_told(engine, one, output))
         engine.module.train()
         (own_B, of_B), (other_B, _) = told
         gain = ((other_B - own_B) * asked_B).sum()
         return {"ecg_gain_nats": Ratio(float(gain), float((of_B * asked_B).sum()))}
+
+    def _sample(self, content: Content) -> Content:
+        """The first question of each group, of so many groups as fit a part, but at least two."""
+        batch = content.batch if isinstance(content, OptionBatch) else content
+        group_B = batch.group_B
+        first_G = (group_B[1:] != group_B[:-1]).nonzero()[:, 0] + 1
+        row_R = torch.cat([first_G.new_zeros(1), first_G])
+        if self._tokens_per_part is not None:
+            tokens_R = batch.mask_BS.sum(dim=1)[row_R]
+            tokens_R = tokens_R + batch.prefix_mask_GP.sum(dim=1)[group_B[row_R]]
+            fitting = int((tokens_R.cumsum(dim=0) <= self._tokens_per_part).sum())
+            row_R = row_R[: max(2, fitting)]
+        if isinstance(content, OptionBatch):
+            return options_part_of(content, row_R)
+        return part_of(content, row_R)
 
     def _by_stratum(self, batch: Batch, nats_B: Tensor, of_B: Tensor) -> dict[str, Ratio]:
         """The answers' loss in each severity stratum."""
@@ -211,10 +229,6 @@ class QuestionTask:
         return self._processor.batch(groups, **arrays)
 
 
-def _questions_of(content: Content) -> Batch:
-    return content.batch if isinstance(content, OptionBatch) else content
-
-
 def _weight(content: Content) -> Tensor:
     """What the share adds to the number that a step's loss is divided by."""
     if isinstance(content, OptionBatch):
@@ -231,11 +245,15 @@ def _told(engine: Engine, content: Content, output: Any) -> tuple[Tensor, Tensor
     return output.loss_B.detach(), output.tokens_B
 
 
-def _exchanged(index_GE: Tensor) -> Tensor:
-    """Each group's ECGs replaced by those of the next group about as many."""
-    exchanged = index_GE.clone()
+def with_ecgs_exchanged(content: Content) -> Content:
+    """The same questions, each group with the ECGs of the next one about as many."""
+    if isinstance(content, OptionBatch):
+        batch = with_ecgs_exchanged(content.batch)
+        assert isinstance(batch, Batch)
+        return dataclasses.replace(content, batch=batch)
+    index_GE = content.ecg_index_GE.clone()
     ecgs_G = (index_GE >= 0).sum(dim=1)
     for count in ecgs_G.unique().tolist():
         members = (ecgs_G == count).nonzero()[:, 0]
-        exchanged[members] = index_GE[members.roll(-1)]
-    return exchanged
+        index_GE[members] = content.ecg_index_GE[members.roll(-1)]
+    return dataclasses.replace(content, ecg_index_GE=index_GE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -65,7 +65,7 @@ class FeedBatch:
         content: what `Task.loss` takes.
         position: JSON values from which `Task.batches` goes on after this step.
         parts: the same in micro-batches, whose losses and weights add up to those of `content`;
-            then `content` is not read. Empty: the share is run whole.
+            then these are run in its stead. Empty: the share is run whole.
         weight: weight of the parts together, known before any of them is run.
         filler: a part with loss 0, run where other workers have more parts.
     """
@@ -86,9 +86,5 @@ class Task(Protocol):
     def loss(self, engine: Engine, content: Any) -> LossTerms:
         """Run the model on one batch, or on one part of it."""
 
-    def probe(self, engine: Engine, parts: Sequence[Any]) -> Mapping[str, Ratio]:
-        """Further means of the model as it stands; it learns nothing of it. Empty: none.
-
-        Args:
-            parts: of one batch; which of them is looked at, the task decides.
-        """
+    def probe(self, engine: Engine, content: Any) -> Mapping[str, Ratio]:
+        """Further means of the model as it stands; it learns nothing of it. Empty: none."""
