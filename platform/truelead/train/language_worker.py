@@ -22,6 +22,8 @@ from truelead.debias.adjustment import Adjustment, DrawnQuestion
 from truelead.debias.adjustment.loss_level import LossLevel
 from truelead.model.batch import Batch
 from truelead.model.build import load_model, prepare_for_training, save_model
+from truelead.model.export import save_adapter
+from truelead.model.language_model import has_lora
 from truelead.model.processing import GroupInput, TrueLeadProcessor
 from truelead.train.answer_rows import OptionBatch, OptionBatches
 from truelead.train.engine import Engine
@@ -36,6 +38,7 @@ from truelead.train.optimizer import Optimization
 from truelead.train.packing import Packer, make_packer
 from truelead.train.plan import Plan, Planned, PlannedStep, Position
 from truelead.train.readers import FeatureReader, Reader, SignalReader
+from truelead.train.stage import ADAPTER
 from truelead.train.stage_checkpoints import stage_checkpoints
 from truelead.train.watchdog import Watchdog
 
@@ -255,6 +258,8 @@ def _save(
     model.load_state_dict(state)
     if rule is not None:
         model.config.answer_rule = rule
+    if has_lora(model.language_model):
+        save_adapter(told.folder / ADAPTER, model.language_model)
     save_model(told.folder, model.eval(), processor)
     if getattr(told.recipe, told.stage).encoder_learning_rate > 0:
         model.encoder.save(told.folder / "encoder")
