@@ -19,13 +19,20 @@ FIELDS = ("name", "value", "unit", "goal", "holds", "peer", "interval", "command
 SECTIONS = {
     "data": ["signal_reading", "ingest", "resampling", "packing"],
     "spine": ["shared_prefix"],
-    "train": ["train_peers"],
+    "train": ["train_peers", "train_checkpoints", "train_world_size"],
 }
 LONG_SECTIONS = {
     "data": ["damaged_files", "delineation", "ingest_endurance", "feed"],
     "spine": ["real_ecgs", "official_noise"],
     "causal": ["strategies", "reliance"],
-    "train": ["train_zero", "train_overhead"],
+    "train": [
+        "train_zero",
+        "train_overhead",
+        "train_faults",
+        "train_damage",
+        "train_disk_full",
+        "train_nodes",
+    ],
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from truelead import __version__
 from truelead.cli_cluster import attach, jobs, submit
 from truelead.cli_ecg import add_commands
+from truelead.cli_export import add_command as add_export
 from truelead.cli_fetch import fetch
 from truelead.cli_predict import add_command as add_predict
 from truelead.config import Recipe, load_recipe
@@ -265,6 +266,7 @@ def study(
 add_commands(app)
 app.command()(fetch)
 add_predict(app)
+add_export(app)
 for cluster_command in (submit, attach, jobs):
     app.command()(cluster_command)
 

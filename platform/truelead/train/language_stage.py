@@ -21,11 +21,10 @@ from truelead.train.features import cache_digest, ensure_features
 from truelead.train.launch import launch
 from truelead.train.random_encoder import ensure_random_encoder
 from truelead.train.severity_stage import ensure_severity
-from truelead.train.stage import DONE, Stage
+from truelead.train.stage import DONE, START, Stage
 from truelead.train.training_diagnostics import write_training_diagnostics
 
 DIAGNOSTICS = "diagnostics.json"
-_START = "start"
 
 StageName = Literal["pretrain", "finetune"]
 
@@ -187,7 +186,7 @@ def _starting_model(
         model, processor = load_model(before)
     # Without options the model answers by likelihood: another strategy's rule fits its own tuning.
     fit_to_strategy(model, processor, seed=recipe.seed, **options)
-    return save_model(place.folder / _START, model, processor)
+    return save_model(place.folder / START, model, processor)
 
 
 def _encoder_folder(recipe: Recipe, arm: str, stage: StageName) -> Path:

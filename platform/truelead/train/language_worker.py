@@ -14,6 +14,8 @@ from truelead.data.store import ShardStore
 from truelead.debias.adjustment import Adjustment, DrawnQuestion
 from truelead.debias.adjustment.loss_level import LossLevel
 from truelead.model.build import load_model, prepare_parts, save_model
+from truelead.model.export import save_adapter
+from truelead.model.language_model import has_lora
 from truelead.model.processing import TrueLeadProcessor
 from truelead.train.answer_rows import OptionBatches
 from truelead.train.device import peak_flops
@@ -30,6 +32,7 @@ from truelead.train.plan import Plan, PlannedStep
 from truelead.train.question_task import QuestionTask
 from truelead.train.readers import FeatureReader, Reader, SignalReader
 from truelead.train.speed import check_separable, speed_up
+from truelead.train.stage import ADAPTER
 from truelead.train.stage_checkpoints import stage_checkpoints
 from truelead.train.watchdog import Watchdog
 from truelead.train.work import work_of
@@ -175,6 +178,8 @@ def _save(
     model.load_state_dict(state)
     if rule is not None:
         model.config.answer_rule = rule
+    if has_lora(model.language_model):
+        save_adapter(told.folder / ADAPTER, model.language_model)
     save_model(told.folder, model.eval(), processor)
     if told.recipe.trains_encoder(told.stage):
         # As it was saved, with its adapters merged.

@@ -18,10 +18,15 @@ import yaml
 
 from truelead.config import Recipe
 from truelead.data.durable import write_durable_text
+from truelead.errors import ConfigError
 from truelead.train.progress import say
 
 DONE = "done.json"
 CHECKPOINTS = "checkpoints"
+START = "start"
+"""Of a stage under way: the model it starts from, where that is no other stage's."""
+ADAPTER = "adapter"
+"""Of a stage trained with LoRA: its adapters, before they were merged."""
 SHARED = ("shards", "encoder", "features")
 """Folders of a run that trainings of its language model only read."""
 _STARTED = "started.json"
@@ -78,6 +83,18 @@ class Stage:
         ignored = shutil.ignore_patterns(CHECKPOINTS, "recipe.yaml", _STARTED, DONE)
         shutil.copytree(other, self.folder, ignore=ignored, dirs_exist_ok=True)
         return True
+
+
+def stage_key(folder: Path) -> str:
+    """The digest of the stage in `folder`, finished or under way.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    key = _key_in(folder / DONE) or _key_in(folder / _STARTED)
+    if key is None:
+        raise ConfigError(f"{folder}: expected a stage, with {_STARTED} or {DONE}")
+    return key
 
 
 def link_shared(run: Path, output: Path) -> None:
