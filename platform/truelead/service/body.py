@@ -17,7 +17,7 @@ from starlette.datastructures import FormData, UploadFile
 from truelead.errors import ServiceError
 from truelead.service import limits
 from truelead.service.upload import UploadedFile, ecgs_of_files
-from truelead.service.wire_base import Wire, shown_name
+from truelead.service.wire_base import Wire
 from truelead.service.wire_ecg import FileContent
 from truelead.service.wire_errors import first_line
 
@@ -114,7 +114,7 @@ async def _read_form(request: Request) -> tuple[dict[str, Any], list[UploadedFil
             if name not in FORM_FIELDS:
                 raise ServiceError(
                     f"form: expected only the fields {', '.join(FORM_FIELDS)}, "
-                    f"found {shown_name(name)}"
+                    "found one of another name"
                 )
             if isinstance(value, UploadFile) != (name == FILES):
                 kind = "files" if name == FILES else "text"

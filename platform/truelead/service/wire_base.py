@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -20,7 +21,7 @@ NOTICE = "Not for clinical use: research software, no medical device."
 
 
 class Wire(BaseModel):
-    """Immutable; a field that the schema lacks is refused by name, with those it has."""
+    """Immutable; a field that the schema lacks is refused with those it has, and not repeated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -28,21 +29,32 @@ class Wire(BaseModel):
     @classmethod
     def _only_known_fields(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            for name in data:
-                if name not in cls.model_fields:
-                    raise PydanticCustomError(
-                        "unknown_field",
-                        "expected only the fields {known}, found {name}",
-                        {"known": ", ".join(cls.model_fields), "name": shown_name(name)},
-                    )
+            unknown = sum(name not in cls.model_fields for name in data)
+            if unknown:
+                # A name that nobody knows may be a patient's.
+                raise PydanticCustomError(
+                    "unknown_field",
+                    "expected only the fields {known}, found {unknown} of another name",
+                    {"known": ", ".join(cls.model_fields), "unknown": unknown},
+                )
         return data
 
 
-def shown_name(name: object) -> str:
-    """A field's name fit for a one-line message; anything longer or stranger is not repeated."""
-    text = str(name)
-    plain = text.isascii() and text.replace("_", "").replace("-", "").isalnum()
-    return f"'{text}'" if plain and len(text) <= 40 else "another"
+def is_own_name(name: object) -> bool:
+    """Whether a schema of the service has a field of this name; others are never repeated."""
+    return str(name) in _own_names()
+
+
+@lru_cache(maxsize=1)
+def _own_names() -> frozenset[str]:
+    """Names of the fields of all schemas; asked for once all of them are there."""
+    names: set[str] = set()
+    left: list[type[Wire]] = [Wire]
+    while left:
+        schema = left.pop()
+        left.extend(schema.__subclasses__())
+        names.update(schema.model_fields)
+    return frozenset(names)
 
 
 def _from_base64(value: object) -> object:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from truelead.service.wire_base import shown_name
+from truelead.service.wire_base import is_own_name
 from truelead.service.wire_ecg import FILE_TAG, KNOWN_TAG, SAMPLES_TAG, WFDB_TAG
+from truelead.types import LEADS
 
 _NOT_SHOWN = {"body", SAMPLES_TAG, WFDB_TAG, FILE_TAG, KNOWN_TAG}
 _INPUT = "Input should be "
@@ -28,11 +29,15 @@ def first_line(errors: Sequence[Mapping[str, Any]]) -> str:
 def _place(location: Sequence[int | str]) -> str:
     """ "ecgs.0.leads.V1.17" from pydantic's location, without what only the schema knows."""
     parts = [
-        str(part) if isinstance(part, int) else shown_name(part).strip("'")
+        str(part) if isinstance(part, int) or _is_shown(part) else "another"
         for part in location
         if part not in _NOT_SHOWN
     ]
     return ".".join(parts) or "request"
+
+
+def _is_shown(part: str) -> bool:
+    return part in LEADS or is_own_name(part)
 
 
 def _expected(error: Mapping[str, Any]) -> str:
