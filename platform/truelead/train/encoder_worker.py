@@ -35,6 +35,7 @@ from truelead.train.plan import Plan, PlannedStep, Position
 from truelead.train.readers import SignalReader
 from truelead.train.step import FeedBatch, LossTerms
 from truelead.train.throughput import Ratio
+from truelead.train.trackers import TrackedRun
 
 ENCODER_METRICS = "metrics.json"
 _EVALUATION_BATCH = 128
@@ -172,7 +173,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             recipe.seed,
         ),
         checkpoints=stage_checkpoints(told.folder, told.key, train),
-        writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
+        writer_for=(lambda first: _writer(told, first)) if rank == 0 else None,
     )
     trainer.fit()
     summary = trainer.throughput.whole_run()
@@ -180,6 +181,12 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     if rank > 0:
         return {}
     return {**_finish(told, targets, store, reader, state), "summary": summary}
+
+
+def _writer(told: EncoderArguments, first_step: int) -> MetricsWriter:
+    parameters = told.recipe.model_dump(mode="json")
+    run = TrackedRun(told.folder, first_step, told.recipe.name, "encoder", parameters)
+    return MetricsWriter(told.folder, first_step, told.recipe.train.trackers, run)
 
 
 def _model(told: EncoderArguments, targets: Targets) -> EncoderPretrainingModel:
