@@ -37,7 +37,7 @@ PEERS = {
 
 
 def rows() -> list[dict[str, Any]]:
-    """Ratio of questions a CPU second to each peer, with its range; loss differences."""
+    """Questions a CPU second beside each peer, with the range over rounds; loss differences."""
     return [*_rows(SETTING, ROUNDS), *_rows(FEWER, 1)]
 
 

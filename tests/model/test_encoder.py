@@ -99,3 +99,19 @@ def test_damaged_folders(tmp_path: Path) -> None:
         (tmp_path / "encoder.json").write_text(json.dumps(description | change))
         with pytest.raises(ModelError, match=expected):
             load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_takes_bfloat16_with_statistics_in_float32(training: bool) -> None:
+    from truelead.model.encoder.batch_norm import BatchNorm1d
+
+    whole, mixed = BatchNorm1d(4).train(training), BatchNorm1d(4).train(training)
+    mixed.to(torch.bfloat16)
+    mixed.running_mean, mixed.running_var = torch.zeros(4), torch.ones(4)
+    x_NCT = torch.randn(8, 4, 50, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    expected, found = whole(x_NCT), mixed(x_NCT.bfloat16())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, rtol=0.02, atol=0.02)
+    assert mixed.running_mean.dtype == torch.float32
+    torch.testing.assert_close(mixed.running_mean, whole.running_mean, rtol=0.01, atol=0.01)
+    assert int(mixed.num_batches_tracked) == int(training)

@@ -11,6 +11,7 @@ from truelead.errors import ConfigError
 from truelead.train.encoder_targets import build_targets
 from truelead.train.environment import prepare_driver
 from truelead.train.launch import launch
+from truelead.train.options import check_options
 from truelead.train.progress import say
 from truelead.train.stage import Stage
 
@@ -23,7 +24,8 @@ def run(recipe: Recipe) -> Path:
         statement on the split that the recipe judges by), metrics.jsonl, recipe.yaml.
 
     Raises:
-        ConfigError: the batch is smaller than the number of workers.
+        ConfigError: the batch is smaller than the number of workers, or the engine's options do
+            not fit this machine.
         DataError: the shards hold no train ECGs, or no label with enough of them.
         ResourceError: the cluster cannot hold the workers.
     """
@@ -34,6 +36,7 @@ def run(recipe: Recipe) -> Path:
             "encoder_training.batch_size: expected at least 2 for each of train.workers = "
             f"{recipe.train.workers}, found {config.batch_size}"
         )
+    check_options(recipe.train, "adamw")
     shards = recipe.output / "shards"
     store = ShardStore(shards)
     tree = recipe.model_dump(mode="json")

@@ -35,6 +35,7 @@ from truelead.train.readers import SignalReader
 from truelead.train.stage_checkpoints import stage_checkpoints
 from truelead.train.step import FeedBatch, LossTerms
 from truelead.train.throughput import Ratio
+from truelead.train.trackers import TrackedRun
 from truelead.train.watchdog import Watchdog
 
 ENCODER_METRICS = "metrics.json"
@@ -173,7 +174,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             recipe.seed,
         ),
         checkpoints=stage_checkpoints(told.folder, told.key, train),
-        writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
+        writer_for=(lambda first: _writer(told, first)) if rank == 0 else None,
         watchdog=Watchdog(train.step_timeout_seconds, rank=rank, folder=told.folder),
     )
     trainer.fit()
@@ -182,6 +183,12 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     if rank > 0:
         return {}
     return {**_finish(told, targets, store, reader, state), "summary": summary}
+
+
+def _writer(told: EncoderArguments, first_step: int) -> MetricsWriter:
+    parameters = told.recipe.model_dump(mode="json")
+    run = TrackedRun(told.folder, first_step, told.recipe.name, "encoder", parameters)
+    return MetricsWriter(told.folder, first_step, told.recipe.train.trackers, run)
 
 
 def _model(told: EncoderArguments, targets: Targets) -> EncoderPretrainingModel:

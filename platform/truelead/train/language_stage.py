@@ -19,12 +19,12 @@ from truelead.errors import ConfigError
 from truelead.train.environment import prepare_driver, quieten_hub
 from truelead.train.features import cache_digest, ensure_features
 from truelead.train.launch import launch
+from truelead.train.options import check_options
+from truelead.train.progress import DIAGNOSTICS
 from truelead.train.random_encoder import ensure_random_encoder
 from truelead.train.severity_stage import ensure_severity
 from truelead.train.stage import DONE, START, Stage
 from truelead.train.training_diagnostics import write_training_diagnostics
-
-DIAGNOSTICS = "diagnostics.json"
 
 StageName = Literal["pretrain", "finetune"]
 
@@ -55,7 +55,8 @@ def run(recipe: Recipe, arm: str, stage: StageName, *, segment: Segment | None =
         diagnostics.json (of the draw), training_diagnostics.json (of the trained model).
 
     Raises:
-        ConfigError: no such arm or strategy, or the stage before is not finished.
+        ConfigError: no such arm or strategy, the stage before is not finished, or the engine's
+            options do not fit this machine.
         ResourceError: the cluster cannot hold the workers.
     """
     prepare_driver()
@@ -66,6 +67,7 @@ def run(recipe: Recipe, arm: str, stage: StageName, *, segment: Segment | None =
             f"{stage}.ecgs_per_step: expected at least train.workers = {recipe.train.workers}, "
             f"found {config.ecgs_per_step}"
         )
+    check_options(recipe.train, config.optimizer)
     shards, encoder = recipe.output / "shards", _encoder_folder(recipe, arm, stage)
     store = ShardStore(shards)
     parts = _parts(recipe, arm, stage, store, encoder)

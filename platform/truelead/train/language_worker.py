@@ -34,6 +34,7 @@ from truelead.train.readers import FeatureReader, Reader, SignalReader
 from truelead.train.speed import check_separable, speed_up
 from truelead.train.stage import ADAPTER
 from truelead.train.stage_checkpoints import stage_checkpoints
+from truelead.train.trackers import TrackedRun
 from truelead.train.watchdog import Watchdog
 from truelead.train.work import work_of
 
@@ -147,7 +148,7 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             until=told.until,
         ),
         checkpoints=stage_checkpoints(told.folder, told.key, train),
-        writer_for=(lambda first: MetricsWriter(told.folder, first)) if rank == 0 else None,
+        writer_for=(lambda first: _writer(told, first)) if rank == 0 else None,
         watchdog=Watchdog(train.step_timeout_seconds, rank=rank, folder=told.folder),
     )
     metrics = trainer.fit()
@@ -160,6 +161,17 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
             rule = objective.answer_rule()
         _save(told, state, rule)
     return {"metrics": metrics, "summary": trainer.throughput.whole_run()}
+
+
+def _writer(told: LanguageArguments, first_step: int) -> MetricsWriter:
+    run = TrackedRun(
+        told.folder,
+        first_step,
+        project=told.recipe.name,
+        name=f"{told.folder.parent.name}/{told.stage}",
+        parameters=told.recipe.model_dump(mode="json"),
+    )
+    return MetricsWriter(told.folder, first_step, told.recipe.train.trackers, run)
 
 
 def _start(told: LanguageArguments) -> tuple[Any, TrueLeadProcessor]:

@@ -1,4 +1,4 @@
-"""Training metrics: one JSON line a logged step, and TensorBoard, written by rank 0."""
+"""Training metrics: one JSON line a logged step, and the recipe's trackers, written by rank 0."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 import math
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from truelead.train.trackers import TRACKERS, TrackedRun, Tracker
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -33,30 +35,43 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
 class MetricsWriter:
     """Appends metrics of one stage; after a resume the steps to be repeated are dropped first."""
 
-    def __init__(self, folder: Path, first_step: int) -> None:
-        """Open `folder` after `first_step` steps are done."""
-        from torch.utils.tensorboard import SummaryWriter
+    def __init__(
+        self,
+        folder: Path,
+        first_step: int,
+        trackers: Sequence[str] = ("tensorboard",),
+        run: TrackedRun | None = None,
+    ) -> None:
+        """Open `folder` after `first_step` steps are done.
 
+        Args:
+            trackers: names of `TRACKERS`.
+            run: what they are told of the run.
+
+        Raises:
+            ConfigError: the package of a tracker is not installed.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         kept = [row for row in read_metrics(folder) if row["step"] <= first_step]
         self._file = (folder / METRICS_FILE).open("w", encoding="utf-8")
         for row in kept:
             self._write(row)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        told = run or TrackedRun(folder, first_step)
+        self._trackers: list[Tracker] = [TRACKERS[name](told) for name in trackers]
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write `values` of `step`; both files are flushed, since the driver reads along."""
+        """Write `values` of `step`; the file is flushed, since the driver reads along."""
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self._write({"step": step, **finite})
-        for name, value in finite.items():
-            self._board.add_scalar(name, value, step)
-        self._board.flush()
+        for tracker in self._trackers:
+            tracker.log(step, finite)
 
     def _write(self, row: Mapping[str, float]) -> None:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
     def close(self) -> None:
-        """Close both files."""
+        """Close the file and the trackers."""
         self._file.close()
-        self._board.close()
+        for tracker in self._trackers:
+            tracker.close()

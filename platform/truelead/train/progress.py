@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,11 @@ NOTICES = "notices.log"
 _console = Console(stderr=True)
 _POLL_SECONDS = 0.5
 _LINE_SECONDS = 15.0
+DIAGNOSTICS = "diagnostics.json"
+"""File of a stage's folder that holds what its draw betrays."""
+_SHOWN_RATES = {"ecgs": "ECGs", "questions": "questions", "tokens": "tokens"}
+_SHOWN_BITS = {"question_severity_bits": "I(Q;S)", "question_answer_bits": "I(Q;A)"}
+_BY_STRATUM = "nats_"
 
 
 def say(message: str) -> None:
@@ -26,18 +33,53 @@ def say(message: str) -> None:
     _console.print(message, highlight=False, markup=False)
 
 
-def describe(title: str, row: dict[str, float], steps: int, seconds_left: float) -> str:
-    """One line of progress."""
-    rates = ", ".join(
-        f"{value:,.0f} {name.removesuffix('_per_second').replace('_', ' ')}/s"
-        for name, value in row.items()
-        if name.endswith("_per_second")
-    )
+def describe(
+    title: str,
+    row: Mapping[str, float],
+    steps: int,
+    seconds_left: float,
+    drawn: Mapping[str, float] | None = None,
+) -> str:
+    """One line of progress: step, loss, throughput, bias, and the time left.
+
+    Args:
+        row: a line of the metrics.
+        drawn: diagnostics of the stage's draw.
+    """
+    rates = [
+        f"{row[f'{name}_per_second']:,.{0 if row[f'{name}_per_second'] >= 10 else 1}f} {shown}/s"
+        for name, shown in _SHOWN_RATES.items()
+        if f"{name}_per_second" in row
+    ]
+    if "mfu" in row:
+        rates.append(f"MFU {100 * row['mfu']:.1f} %")
     left = time.strftime("%M:%S", time.gmtime(max(0.0, seconds_left)))
     if seconds_left >= 3600:
         left = f"{seconds_left / 3600:.1f} h"
     loss = f"{row['loss']:.4f}" if "loss" in row else "not finite"
-    return f"{title} {int(row['step'])}/{steps}  loss {loss}  {rates}  left {left}"
+    parts = [f"{title} {int(row['step'])}/{steps}", f"loss {loss}", ", ".join(rates)]
+    parts += [_bias(row, drawn or {}), f"left {left}"]
+    return "  ".join(part for part in parts if part)
+
+
+def _bias(row: Mapping[str, float], drawn: Mapping[str, float]) -> str:
+    """What the draw betrays, the loss by severity, and what the model gains by its ECGs."""
+    shown = [f"{name} {drawn[key]:.3f} bit" for key, name in _SHOWN_BITS.items() if key in drawn]
+    nats = [f"{value:.2f}" for name, value in row.items() if name.startswith(_BY_STRATUM)]
+    if nats:
+        shown.append(f"loss by severity {'/'.join(nats)}")
+    if "ecg_gain_nats" in row:
+        shown.append(f"gain by the ECG {row['ecg_gain_nats']:+.3f}")
+    return ", ".join(shown)
+
+
+def _diagnostics(folder: Path) -> dict[str, float]:
+    """Numbers of the stage's draw; empty where it has none (yet)."""
+    try:
+        found = json.loads((folder / DIAGNOSTICS).read_text(encoding="utf-8"))
+        return {name: float(found[name]) for name in _SHOWN_BITS if name in found}
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def note(folder: Path, message: str) -> None:
@@ -85,8 +127,13 @@ class Progress:
                 continue
             row = rows[-1]
             last_step = row["step"]
+            # The gain is measured at some lines only: the last one known is shown.
+            gains = (old["ecg_gain_nats"] for old in reversed(rows) if "ecg_gain_nats" in old)
+            shown = row if (gain := next(gains, None)) is None else {**row, "ecg_gain_nats": gain}
             seconds_left = (self._steps - row["step"]) * row["step_seconds"]
-            line = describe(self._title, row, self._steps, seconds_left)
+            line = describe(
+                self._title, shown, self._steps, seconds_left, _diagnostics(self._folder)
+            )
             if status is not None:
                 status.update(line)
             elif time.monotonic() - last_line >= _LINE_SECONDS:

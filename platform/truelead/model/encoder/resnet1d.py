@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from truelead.model.encoder.base import Encoder
+from truelead.model.encoder.batch_norm import BatchNorm1d
 from truelead.types import LEADS
 
 
@@ -37,9 +38,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         padding = kernel // 2
         self.convolution1 = nn.Conv1d(inputs, outputs, kernel, stride, padding, bias=False)
-        self.norm1 = nn.BatchNorm1d(outputs)
+        self.norm1 = BatchNorm1d(outputs)
         self.convolution2 = nn.Conv1d(outputs, outputs, kernel, 1, padding, bias=False)
-        self.norm2 = nn.BatchNorm1d(outputs)
+        self.norm2 = BatchNorm1d(outputs)
         self.dropout = nn.Dropout(dropout)
         self.attention = SqueezeExcitation(outputs)
         # Average before the 1 x 1 projection, so that no sample is skipped (He et al. 2019).
@@ -48,7 +49,7 @@ class ResidualBlock(nn.Module):
             self.shortcut = nn.Sequential(
                 nn.AvgPool1d(stride, stride, ceil_mode=True, count_include_pad=False),
                 nn.Conv1d(inputs, outputs, 1, bias=False),
-                nn.BatchNorm1d(outputs),
+                BatchNorm1d(outputs),
             )
 
     def forward(self, x_NCT: Tensor) -> Tensor:
@@ -86,7 +87,7 @@ class ResNet1d(Encoder):
         channels = [width // 4, width // 2, width * 3 // 4, width]
         self.stem = nn.Sequential(
             nn.Conv1d(len(LEADS), channels[0], 15, 2, 7, bias=False),
-            nn.BatchNorm1d(channels[0]),
+            BatchNorm1d(channels[0]),
             nn.ReLU(),
         )
         stages: list[nn.Module] = []
@@ -99,7 +100,7 @@ class ResNet1d(Encoder):
                 inputs = outputs
         self.stages = nn.Sequential(*stages)
         # Features of one scale: what comes after reads weak channels as well as strong ones.
-        self.output_norm = nn.BatchNorm1d(width, affine=False)
+        self.output_norm = BatchNorm1d(width, affine=False)
 
     def tokens(self, samples: int) -> int:
         """P: a patch is 16 samples."""
