@@ -35,6 +35,7 @@ LEVELS: dict[str, int] = {
     "cli_cluster": 10,
     "cli_ecg": 10,
     "cli_fetch": 10,
+    "cli_export": 11,
     "cli_predict": 11,
     "cli": 12,
 }
