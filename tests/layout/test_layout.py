@@ -35,6 +35,7 @@ LEVELS: dict[str, int] = {
     "cli_cluster": 11,
     "cli_ecg": 11,
     "cli_fetch": 11,
+    "cli_export": 12,
     "cli_predict": 12,
     "cli": 13,
 }
