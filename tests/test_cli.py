@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from truelead import __version__
 from truelead.cli import app
+from truelead.errors import ConfigError
 from truelead.signal import write_record
 from truelead.types import Ecg
 
@@ -34,6 +35,12 @@ def test_help_names_every_stage_in_order() -> None:
     places = [text.index(f" {stage} ") for stage in stages]
     assert places == sorted(places)
     assert "not for" in text
+
+
+def test_a_pretraining_takes_its_recipe_by_name() -> None:
+    found = RUNNER.invoke(app, ["pretrain", "--recipe", "nowhere/best.yaml"]).exception
+    assert isinstance(found, ConfigError)
+    assert str(found).startswith("nowhere/best.yaml: expected a recipe file")
 
 
 def test_version() -> None:

@@ -68,6 +68,12 @@ def test_projection_clip_is_the_two_parameter_sweep() -> None:
         (space_with(scheduler={"name": "hyperband"}), ["scheduler.name", "'hyperband'"]),
         (space_with(scheduler={"name": "pbt"}), ["mutate", "pbt"]),
         (space_with(search={"name": "bayes"}), ["search.name", "'bayes'"]),
+        (
+            space_with(
+                concurrent=2, scheduler={"name": "pbt", "mutate": ["pretrain.options.clip"]}
+            ),
+            ["concurrent", "take turns"],
+        ),
         (space_with(objectives=["cost"]), ["objectives", "balanced"]),
         (space_with(constraints={"loss": 1}), ["constraints", "'loss'"]),
         (space_with(stages=["finetune"]), ["stages", "finetune"]),

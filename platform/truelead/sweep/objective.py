@@ -63,8 +63,9 @@ class SweepPlan:
         """
         space = self.space.model_dump(mode="json")
         recipe = self.recipe.model_dump(mode="json")
-        for name in ("arms", "train", "output", "evaluate"):
+        for name in ("arms", "output", "evaluate"):
             del recipe[name]
+        recipe["train"] = {name: recipe["train"][name] for name in ("dtype", "gradient_clipping")}
         kept = {name: value for name, value in space.items() if name not in _RUNTIME}
         # Values are drawn in the order in which the parameters stand.
         order = list(self.space.parameters)

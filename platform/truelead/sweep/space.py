@@ -181,6 +181,11 @@ class SearchSpace(Frozen):
             raise ValueError(
                 f"search: expected random with the scheduler pbt, found {self.search.name}"
             )
+        if self.scheduler.name == "pbt" and self.concurrent is not None:
+            raise ValueError(
+                "concurrent: expected none with the scheduler pbt, whose members take turns, found "
+                f"{self.concurrent}"
+            )
         if self.scheduler.name == "pbt" and self.stages != ("pretrain",):
             raise ValueError("stages: expected [pretrain] with the scheduler pbt")
         if self.search.multi_objective and self.search.name != "optuna":
