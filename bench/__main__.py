@@ -18,12 +18,14 @@ from truelead.errors import TrueLeadError
 FIELDS = ("name", "value", "unit", "goal", "holds", "peer", "interval", "command")
 SECTIONS = {
     "data": ["signal_reading", "ingest", "resampling", "packing"],
+    "serve": ["serve_throughput"],
     "spine": ["shared_prefix"],
 }
 LONG_SECTIONS = {
     "data": ["damaged_files", "delineation", "ingest_endurance", "feed"],
     "spine": ["real_ecgs", "official_noise"],
     "causal": ["strategies", "reliance"],
+    "serve": ["serve_endurance", "serve_robustness"],
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -23,12 +23,13 @@ from truelead.model.answer_rule import (
     rows_per_question,
     score_closed,
 )
+from truelead.model.batch import Batch
 from truelead.model.build import load_model
 from truelead.model.joint import can_read_jointly, read_jointly
 from truelead.model.modeling import TrueLeadForConditionalGeneration
 from truelead.model.prefix import Prefixes, ReadPrefix, can_be_kept, read_each_prefix
 from truelead.model.processing import GroupInput, TrueLeadProcessor
-from truelead.model.scoring import continue_greedily, generate_greedily
+from truelead.model.scoring import continue_greedily, generate_greedily, score_options
 from truelead.types import ANSWER_SEPARATOR, Ecg, Question
 
 NO_ANSWER = "none"
@@ -303,6 +304,20 @@ class Answerer:
                 text = "" if options else next(written)
                 found.append((dict(zip(options, values, strict=True)), text))
         return found
+
+    def score_texts(
+        self, batch: Batch, texts: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[float]]:
+        """Log-likelihood (nats) of each of some texts behind each question row.
+
+        Args:
+            batch: question rows that end before the answer.
+            texts: for each row the token ids of each text, end of sequence included.
+        """
+        on_device = batch.to(self.model.device)
+        if batch.read_prefixes is not None and self.reads_jointly:
+            return read_jointly(self.model, on_device, texts).scores
+        return score_options(self.model, on_device, texts)
 
     def _flat_ecg(self) -> Ecg:
         extractor = self.processor.feature_extractor
