@@ -18,6 +18,7 @@ from truelead.errors import TrueLeadError
 FIELDS = ("name", "value", "unit", "goal", "holds", "peer", "interval", "command")
 SECTIONS = {
     "data": ["signal_reading", "ingest", "resampling", "packing"],
+    "serve": ["serve_throughput"],
     "spine": ["shared_prefix"],
     "train": ["train_peers", "train_checkpoints", "train_world_size"],
 }
@@ -33,6 +34,7 @@ LONG_SECTIONS = {
         "train_disk_full",
         "train_nodes",
     ],
+    "serve": ["serve_endurance", "serve_robustness"],
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -121,7 +121,7 @@ def kill_row(
     with truelead_service(folder, arguments) as url, _load(url, seconds) as load:
         while load.running():
             time.sleep(every)
-            victims = _processes(REPLICA_TITLE)
+            victims = processes(REPLICA_TITLE)
             if victims and load.running():
                 chance.choice(victims).send_signal(signal.SIGKILL)
                 kills += 1
@@ -141,7 +141,7 @@ def update_row(
     seen: set[str] = set()
     with tempfile.TemporaryDirectory(prefix="truelead_bench_") as scratch:
         twin = _other_weights(folder, Path(scratch) / "twin" / "finetune")
-        arguments = {"ingress": {"replicas": 2}, "timeout_seconds": 60.0}
+        arguments = {"ingress": {"minimum": 2, "maximum": 2}, "timeout_seconds": 60.0}
         with (
             truelead_service(folder, arguments) as url,
             _load(url, None, lambda answer: seen.add(answer["model_digest"])) as load,
@@ -242,7 +242,8 @@ def _other_weights(folder: Path, twin: Path) -> Path:
     return twin
 
 
-def _processes(title: str) -> list[psutil.Process]:
+def processes(title: str) -> list[psutil.Process]:
+    """Processes that this one started whose title holds these words."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
@@ -254,7 +255,7 @@ def _processes(title: str) -> list[psutil.Process]:
 
 
 def _service_bytes() -> int:
-    return sum(one.memory_full_info().pss for one in _processes("ray::ServeReplica:truelead"))
+    return sum(one.memory_full_info().pss for one in processes("ray::ServeReplica:truelead"))
 
 
 def _until(happened: Callable[[], bool], within: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -76,32 +75,19 @@ def untrained(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def local_ray(cpus: int = 4) -> Iterator[None]:
-    """A Ray session of this process alone, ended afterwards."""
-    import ray
+    """A Ray session of this process alone; called before anything imports ray.
 
-    with tempfile.TemporaryDirectory(prefix="tl_") as scratch:
-        token = Path(scratch, "token")
-        token.touch(0o600)
-        token.write_text(secrets.token_hex(32))
-        os.environ.update(
-            RAY_AUTH_MODE="token",
-            RAY_AUTH_TOKEN_PATH=str(token),
-            RAY_USAGE_STATS_ENABLED="0",
-            # Replicas have the priority that the peers have.
-            RAY_worker_niceness="0",
-        )
-        ray.init(
-            num_cpus=cpus,
-            object_store_memory=300 * 2**20,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _temp_dir=scratch,
-        )
-        try:
-            yield
-        finally:
-            ray.shutdown()
+    Its workers have the priority that the peers have (`ensure_ray`).
+    """
+    from truelead.data.ray_session import ensure_ray
+
+    ensure_ray(cpus=cpus, object_store_bytes=300 * 2**20)
+    try:
+        yield
+    finally:
+        import ray
+
+        ray.shutdown()
 
 
 @contextlib.contextmanager

@@ -169,8 +169,9 @@ class TestServeConfig:
         arguments = parse_arguments(application.args)
         limits = dict(pods(load("rayservice")))["gpu"]["containers"][0]["resources"]["limits"]
         assert arguments.gpus_per_replica == float(limits["nvidia.com/gpu"])
+        assert arguments.door is None  # it would take the port of KubeRay's probes
         # One replica, and the ingress's share, fit a worker.
-        assert arguments.cpus_per_replica + 0.1 <= float(limits["cpu"])
+        assert arguments.cpus_per_replica + 0.2 <= float(limits["cpu"])
         assert str(arguments.model).startswith("/shared/")
         groups = cluster_of(load("rayservice"))["workerGroupSpecs"]
         assert arguments.replicas.maximum <= groups[0]["maxReplicas"]
@@ -187,7 +188,10 @@ class TestServeConfig:
             parsed = parse_arguments(one["applications"][0].pop("args")).model_dump()
             for key in ("model", "cpus_per_replica", "gpus_per_replica", "threads_per_replica"):
                 del parsed[key]
-            del parsed["replicas"]["maximum"]
+            # On one machine the ingress listens itself; memory differs as models do.
+            for key in ("door", "prefix_cache_mebibytes"):
+                del parsed[key]
+            del parsed["replicas"]["maximum"], parsed["ingress"]["maximum"]
             arguments.append(parsed)
         assert here == at_home
         assert arguments[1] == arguments[0]

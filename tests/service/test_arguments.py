@@ -24,6 +24,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
         ({"replicas": {"minimum": 3, "maximum": 2}}, "maximum >= minimum"),
         ({"batch": {"size": 0}}, "args: batch.size: expected greater than or equal to 1"),
         ({"token_sha256": "secret"}, "token_sha256"),
+        ({"door": {}, "ingress": {"maximum": 2}}, "ingress.minimum = ingress.maximum"),
+        ({"encoder": {"gpus": 1}}, "unknown key 'encoder.gpus'"),
         ({"token_sha256": "0" * 64, "token_file": "x"}, "found both"),
     ],
 )
@@ -42,6 +44,8 @@ def test_the_shipped_configuration_is_accepted_and_loopback_only() -> None:
     (application,) = tree["applications"]
     arguments = parse_arguments(application["args"])
     assert arguments.token_sha256 is None
+    assert arguments.door is not None
+    assert is_loopback(arguments.door.host)
     module, name = application["import_path"].split(":")
     assert (REPOSITORY / Path(*module.split("."))).with_suffix(".py").is_file()
     assert name == "build"
@@ -52,6 +56,14 @@ def test_serve_config_builds_what_the_package_builds() -> None:
     from truelead.service import application
 
     assert serve.app.build is application.build
+
+
+def test_a_door_to_elsewhere_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRUELEAD_TOKEN", raising=False)
+    door = {"host": "192.0.2.1"}
+    with pytest.raises(ConfigError, match=r"door\.host: expected 127\.0\.0\.1, or a token"):
+        access_rule(parse_arguments({"door": door}))
+    assert access_rule(parse_arguments({"door": door, "token_sha256": "0" * 64})).token_sha256
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:

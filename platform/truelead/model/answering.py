@@ -23,12 +23,14 @@ from truelead.model.answer_rule import (
     rows_per_question,
     score_closed,
 )
+from truelead.model.batch import Batch
 from truelead.model.build import load_model
 from truelead.model.joint import can_read_jointly, read_jointly
+from truelead.model.lots import in_lots
 from truelead.model.modeling import TrueLeadForConditionalGeneration
 from truelead.model.prefix import Prefixes, ReadPrefix, can_be_kept, read_each_prefix
 from truelead.model.processing import GroupInput, TrueLeadProcessor
-from truelead.model.scoring import continue_greedily, generate_greedily
+from truelead.model.scoring import continue_greedily, generate_greedily, score_options
 from truelead.types import ANSWER_SEPARATOR, Ecg, Question
 
 NO_ANSWER = "none"
@@ -156,7 +158,7 @@ class Answerer:
         write = self.processor.prompts.answer
         scores: list[dict[str, float]] = []
         rows = max(1, self.rows // rows_per_question(self.model.config))
-        for some in _chunks(groups, rows):
+        for some in in_lots(groups, rows):
             questions = [question for group in some for question in group.questions]
             options = [closed_options(question) for question in questions]
             ids = [[write(option) for option in choices] for choices in options]
@@ -184,7 +186,7 @@ class Answerer:
         """
         tokenizer = self.processor.tokenizer
         texts: list[str] = []
-        for some in _chunks(groups, self.rows):
+        for some in in_lots(groups, self.rows):
             batch = self.processor.batch(some, ecgs=ecgs, features=features, prefixes=prefixes)
             rows = generate_greedily(
                 self.model,
@@ -282,7 +284,7 @@ class Answerer:
         """Scores of the options, or the free text, of each question; all of them in one pass."""
         prompts, tokenizer = self.processor.prompts, self.processor.tokenizer
         found: list[tuple[dict[str, float], str]] = []
-        for some in _chunks(groups, self.rows):
+        for some in in_lots(groups, self.rows):
             questions = [question for group in some for question in group.questions]
             choices = [closed_options(one) if closed(one) else () for one in questions]
             ids = [[prompts.answer(option) for option in options] for options in choices]
@@ -303,6 +305,20 @@ class Answerer:
                 text = "" if options else next(written)
                 found.append((dict(zip(options, values, strict=True)), text))
         return found
+
+    def score_texts(
+        self, batch: Batch, texts: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[float]]:
+        """Log-likelihood (nats) of each of some texts behind each question row.
+
+        Args:
+            batch: question rows that end before the answer.
+            texts: for each row the token ids of each text, end of sequence included.
+        """
+        on_device = batch.to(self.model.device)
+        if batch.read_prefixes is not None and self.reads_jointly:
+            return read_jointly(self.model, on_device, texts).scores
+        return score_options(self.model, on_device, texts)
 
     def _flat_ecg(self) -> Ecg:
         extractor = self.processor.feature_extractor
@@ -376,18 +392,3 @@ def _select(groups: Sequence[GroupInput], closed: bool) -> tuple[list[GroupInput
         if chosen:
             selected.append(GroupInput(group.ecgs, tuple(chosen), with_answers=False))
     return selected, places
-
-
-def _chunks(groups: Sequence[GroupInput], rows: int) -> list[list[GroupInput]]:
-    """Groups in lots of about `rows` questions, large groups cut, all without answers."""
-    chunks: list[list[GroupInput]] = []
-    room = 0
-    for group in groups:
-        for start in range(0, len(group.questions), rows):
-            part = group.questions[start : start + rows]
-            if len(part) > room:
-                chunks.append([])
-                room = rows
-            chunks[-1].append(GroupInput(group.ecgs, part, with_answers=False))
-            room -= len(part)
-    return chunks

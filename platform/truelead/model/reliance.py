@@ -39,11 +39,9 @@ from truelead.model.answering import (
     is_closed,
     split_answers,
 )
-from truelead.model.joint import read_jointly
 from truelead.model.prefix import Prefixes
 from truelead.model.processing import GroupInput
 from truelead.model.reference_ecgs import ReferenceEcgs
-from truelead.model.scoring import score_options
 from truelead.types import Question
 
 CONTRADICTION = 1e-3
@@ -289,7 +287,7 @@ def answer_likelihoods(
         texts: one answer a question, in the groups' order.
         ecgs, features, prefixes: what the groups point to, as for `Answerer.score`.
     """
-    processor, model = answerer.processor, answerer.model
+    processor = answerer.processor
     found: list[float] = []
     waiting: list[GroupInput] = []
     rows = 0
@@ -299,13 +297,8 @@ def answer_likelihoods(
         if rows < answerer.rows and number + 1 < len(groups):
             continue
         batch = processor.batch(waiting, ecgs=ecgs, features=features, prefixes=prefixes)
-        batch = batch.to(model.device)
         ids = [[processor.prompts.answer(text)] for text in texts[len(found) : len(found) + rows]]
-        if prefixes is not None and answerer.reads_jointly:
-            scores = read_jointly(model, batch, ids).scores
-        else:
-            scores = score_options(model, batch, ids)
-        found.extend(score for [score] in scores)
+        found.extend(score for [score] in answerer.score_texts(batch, ids))
         waiting, rows = [], 0
     assert len(found) == len(texts), "one answer a question"
     return found

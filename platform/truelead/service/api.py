@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +29,7 @@ from truelead.service.routes_ask import ask_routes
 from truelead.service.routes_catalogue import catalogue_routes
 from truelead.service.routes_chat import chat_routes
 from truelead.service.routes_embeddings import embedding_routes
+from truelead.service.traces import Traces
 from truelead.service.wire import Health, ModelEntry, ModelList
 from truelead.service.wire_base import NOTICE
 from truelead.service.wire_errors import first_line
@@ -43,6 +45,7 @@ def create_api(
     audit: AuditTrail | None = None,
     known: KnownEcgs | None = None,
     on_close: Callable[[], object] = lambda: None,
+    tracer: Any = None,
 ) -> FastAPI:
     """The application of one model.
 
@@ -54,6 +57,7 @@ def create_api(
         allowed_origins: web origins whose pages may ask; none but the service's own by default.
         audit: keeps the digests of each answer.
         known: keeps the ECGs that were sent last.
+        tracer: of OpenTelemetry; a span a request.
         on_close: called when the application ends, before what it keeps is written.
     """
 
@@ -86,6 +90,8 @@ def create_api(
     page_routes(api)
     document_bodies(api)
     _add_error_handlers(api)
+    if tracer is not None:
+        api.add_middleware(Traces, tracer=tracer)
     # The last one added is the outermost.
     api.add_middleware(
         Gate,

@@ -11,16 +11,19 @@ from ray import serve
 from ray.serve import Application
 
 from truelead.service.arguments import (
+    EncoderArguments,
+    ReplicaArguments,
     ServiceArguments,
     access_rule,
     model_folder,
     parse_arguments,
 )
 from truelead.service.batcher import BatchBounds
+from truelead.service.encoder_replica import EncoderReplica
 from truelead.service.ingress import api_builder
 from truelead.service.model_replica import ModelReplica
 
-MODEL, INGRESS = "Model", "Ingress"
+MODEL, ENCODER, INGRESS = "Model", "Encoder", "Ingress"
 
 
 def build(args: dict[str, Any]) -> Application:
@@ -41,6 +44,7 @@ def build(args: dict[str, Any]) -> Application:
         cache_bytes=arguments.cache_mebibytes * 2**20,
         prefix_cache_bytes=arguments.prefix_cache_mebibytes * 2**20,
         with_reliance=arguments.reliance,
+        engine=arguments.engine,
     )
     in_flight = (
         arguments.maximum_queued_requests
@@ -62,12 +66,14 @@ def build(args: dict[str, Any]) -> Application:
             waiting=arguments.maximum_queued_requests,
         ),
         known_bytes=arguments.known_mebibytes * 2**20,
+        traces=arguments.traces,
+        encoder=None if arguments.encoder is None else ENCODER,
         door=None if arguments.door is None else (arguments.door.host, arguments.door.port),
     )
     ingress = serve.deployment(
         serve.ingress(make_api)(),
         name=INGRESS,
-        num_replicas=arguments.ingress.replicas,
+        autoscaling_config=_autoscaling(arguments.ingress),
         # The gate itself answers 429, so Serve must let through what it is to refuse.
         max_ongoing_requests=2 * in_flight,
         max_queued_requests=in_flight,
@@ -78,21 +84,16 @@ def build(args: dict[str, Any]) -> Application:
         graceful_shutdown_timeout_s=30,
         graceful_shutdown_wait_loop_s=0.5,
     )
-    return ingress.bind(model)
+    if arguments.encoder is None:
+        return ingress.bind(model)
+    return ingress.bind(model, _encoder_deployment(arguments, arguments.encoder, str(folder)))
 
 
 def _model_deployment(arguments: ServiceArguments) -> serve.Deployment:
-    replicas = arguments.replicas
     return serve.deployment(
         ModelReplica,
         name=MODEL,
-        autoscaling_config={
-            "min_replicas": replicas.minimum,
-            "max_replicas": replicas.maximum,
-            "target_ongoing_requests": replicas.target_ongoing_requests,
-            "upscale_delay_s": replicas.upscale_delay_seconds,
-            "downscale_delay_s": replicas.downscale_delay_seconds,
-        },
+        autoscaling_config=_autoscaling(arguments.replicas),
         max_ongoing_requests=arguments.maximum_ongoing_requests,
         max_queued_requests=arguments.maximum_queued_requests,
         ray_actor_options={
@@ -105,3 +106,40 @@ def _model_deployment(arguments: ServiceArguments) -> serve.Deployment:
         graceful_shutdown_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.5,
     )
+
+
+def _encoder_deployment(
+    arguments: ServiceArguments, encoder: EncoderArguments, folder: str
+) -> Application:
+    deployment = serve.deployment(
+        EncoderReplica,
+        name=ENCODER,
+        autoscaling_config=_autoscaling(encoder),
+        max_ongoing_requests=arguments.maximum_ongoing_requests,
+        max_queued_requests=arguments.maximum_queued_requests,
+        ray_actor_options={
+            "num_cpus": encoder.cpus_per_replica,
+            "num_gpus": encoder.gpus_per_replica,
+        },
+        max_surge_percent=100,
+        health_check_period_s=5,
+        health_check_timeout_s=30,
+        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_wait_loop_s=0.5,
+    )
+    return deployment.bind(
+        folder, threads=arguments.threads_per_replica, batch_size=arguments.batch.size
+    )
+
+
+def _autoscaling(replicas: ReplicaArguments) -> dict[str, Any]:
+    return {
+        "min_replicas": replicas.minimum,
+        "max_replicas": replicas.maximum,
+        "target_ongoing_requests": replicas.target_ongoing_requests,
+        "upscale_delay_s": replicas.upscale_delay_seconds,
+        "downscale_delay_s": replicas.downscale_delay_seconds,
+        # How often replicas tell how busy they are, so that short delays can be kept.
+        "metrics_interval_s": max(0.1, min(10.0, replicas.upscale_delay_seconds / 2)),
+        "look_back_period_s": max(0.2, min(30.0, replicas.upscale_delay_seconds)),
+    }

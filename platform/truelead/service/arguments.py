@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -27,7 +27,9 @@ class ReplicaArguments(Frozen):
 
     minimum: int = Field(1, ge=1)
     maximum: int = Field(1, ge=1)
-    target_ongoing_requests: float = Field(16.0, gt=0, description="a replica; more add one")
+    target_ongoing_requests: float = Field(
+        1.5, gt=0, description="calls (batches) a replica; more add one"
+    )
     upscale_delay_seconds: float = Field(5.0, ge=0)
     downscale_delay_seconds: float = Field(60.0, ge=0)
 
@@ -46,6 +48,13 @@ class BatchArguments(Frozen):
     wait_seconds: float = Field(0.005, ge=0, le=1)
 
 
+class EncoderArguments(ReplicaArguments):
+    """The ECG encoder as a deployment of its own, beside the language model's."""
+
+    cpus_per_replica: float = Field(1.0, ge=0)
+    gpus_per_replica: float = Field(0.0, ge=0, description="a fraction shares a GPU")
+
+
 class DoorArguments(Frozen):
     """Where the ingress replicas listen themselves."""
 
@@ -53,10 +62,10 @@ class DoorArguments(Frozen):
     port: int = Field(8000, ge=1, le=65_535)
 
 
-class IngressArguments(Frozen):
+class IngressArguments(ReplicaArguments):
     """How many processes read requests, and how much work they hand on at once."""
 
-    replicas: int = Field(1, ge=1, le=64)
+    target_ongoing_requests: float = Field(32.0, gt=0, description="a replica; more add one")
     calls_in_flight: int = Field(
         0, ge=0, description="batches that are with the replicas at once; 0: two a replica"
     )
@@ -71,7 +80,7 @@ class ServiceArguments(Frozen):
     replicas: ReplicaArguments = ReplicaArguments()
     batch: BatchArguments = BatchArguments()
     cpus_per_replica: float = Field(1.0, ge=0)
-    gpus_per_replica: float = Field(0.0, ge=0)
+    gpus_per_replica: float = Field(0.0, ge=0, description="a fraction shares a GPU")
     threads_per_replica: int = Field(1, ge=1)
     maximum_ongoing_requests: int = Field(64, ge=1, description="a replica, in all its batches")
     maximum_queued_requests: int = Field(128, ge=1, description="more are answered 429")
@@ -86,14 +95,26 @@ class ServiceArguments(Frozen):
     door: DoorArguments | None = Field(
         None, description="listen in the ingress replicas themselves, past Serve's proxy"
     )
+    encoder: EncoderArguments | None = Field(
+        None, description="a deployment of its own for the encoder"
+    )
     ingress: IngressArguments = Field(default_factory=IngressArguments)
     allowed_origins: tuple[Origin, ...] = Field((), description="web pages that may ask")
     audit: Path | None = Field(None, description="folder for the digests of each answer")
+    traces: bool = Field(False, description="OpenTelemetry spans, over OTLP")
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers", description="what runs the language model; vllm wants a GPU"
+    )
 
     @model_validator(mode="after")
     def _one_token(self) -> ServiceArguments:
         if self.token_file is not None and self.token_sha256 is not None:
             raise ValueError("expected token_file or token_sha256, found both")
+        if self.door is not None and self.ingress.minimum != self.ingress.maximum:
+            raise ValueError(
+                "expected ingress.minimum = ingress.maximum with a door, past which Serve counts "
+                "no requests"
+            )
         return self
 
     @property
@@ -174,4 +195,6 @@ def _keys(location: tuple[int | str, ...]) -> list[str]:
     model: Any = ServiceArguments
     for part in location:
         model = model.model_fields[part].annotation
+        # Of a part that may be left out, the one that is not None.
+        model = next((one for one in get_args(model) if one is not type(None)), model)
     return list(model.model_fields)

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -56,6 +57,8 @@ CACHE_BYTES = 256 * 2**20
 ATTRIBUTION_LOT = 16
 """Occluded ECGs that are read before waiting questions get their turn."""
 
+Engine = Literal["transformers", "vllm"]
+
 Outcome = Reply | MissingEcgs | TrueLeadError
 """Of one question: an answer, ECGs that must be sent first, or the reason why there is none."""
 
@@ -71,6 +74,7 @@ class BatchAnswerer:
         cache_bytes: of the features that are kept.
         prefix_cache_bytes: of the read prefixes that are kept.
         with_reliance: whether answers come with their reliance, where it is calibrated.
+        engine: what runs the language model.
 
     Raises:
         ModelError: the folder holds no whole model.
@@ -84,8 +88,9 @@ class BatchAnswerer:
         cache_bytes: int = CACHE_BYTES,
         prefix_cache_bytes: int = CACHE_BYTES,
         with_reliance: bool = True,
+        engine: Engine = "transformers",
     ) -> None:
-        self.answerer = Answerer.from_pretrained(folder, device)
+        self.answerer = _answerer(folder, device, engine)
         self.threshold: RelianceThreshold | None = None
         self.meter: RelianceMeter | None = None
         calibration = load_calibration(folder) if with_reliance else None
@@ -114,6 +119,11 @@ class BatchAnswerer:
         with self._lock:
             row = len(prompts.parts(count).prefix) + len(prompts.row(question, count, False).ids)
             return row + sum(len(prompts.answer(option)) for option in closed_options(question))
+
+    def learn(self, keys: Sequence[EcgKey], features_NPD: NDArray[np.float32]) -> None:
+        """Keep the features of ECGs that a separate encoder has encoded."""
+        with self._lock:
+            self.reading.learn(keys, features_NPD)
 
     def answer_all(self, inquiries: Sequence[Inquiry]) -> list[Outcome]:
         """An answer, or the reason why there is none, for each question.
@@ -259,6 +269,14 @@ class BatchAnswerer:
             answer_tokens=written,
             cut=not inquiry.options and written > self.answerer.maximum_tokens,
         )
+
+
+def _answerer(folder: Path, device: str | torch.device | None, engine: Engine) -> Answerer:
+    if engine == "vllm":
+        from truelead.service.vllm_answerer import VllmAnswerer
+
+        return VllmAnswerer.from_pretrained(folder, device)
+    return Answerer.from_pretrained(folder, device)
 
 
 def load_calibration(folder: Path) -> tuple[ReferenceEcgs, RelianceThreshold] | None:

@@ -20,6 +20,7 @@ from truelead.service.ecg_input import notes_on
 from truelead.service.exchange import Embedded, EmbeddingKind, Inquiry, NamedEcg, Reply
 from truelead.service.known_ecgs import KnownEcg, KnownEcgs
 from truelead.service.metrics import ServiceMetrics
+from truelead.service.traces import span
 from truelead.service.wire import AskRequest, AskResponse, ModelDescription
 from truelead.types import Ecg
 
@@ -92,14 +93,16 @@ class Context:
             RecordError: an ECG cannot be used.
             ServiceError: no answer now, or not before the caller's deadline (504).
         """
-        ecgs = await run_in_threadpool(self._decode, asked)
+        with span(request.state, "read ECGs"):
+            ecgs = await run_in_threadpool(self._decode, asked)
         inquiry = Inquiry(
             tuple(NamedEcg(one.key, one.ecg) for one in ecgs),
             asked.question.strip(),
             asked.options or (),
             asked.attribution,
         )
-        reply = await self.in_time(request, lambda: self.backend.answer(inquiry))
+        with span(request.state, "model"):
+            reply = await self.in_time(request, lambda: self.backend.answer(inquiry))
         self.metrics.answered(reply)
         response = AskResponse(
             answer=reply.text,

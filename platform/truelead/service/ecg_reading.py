@@ -34,6 +34,12 @@ class EcgReading:
         self.prefixes = PrefixCache(prefix_bytes)
         self._blind: ReadPrefix | None = None
 
+    def learn(self, keys: Sequence[EcgKey], features_NPD: NDArray[np.float32]) -> None:
+        """Keep features that another process has computed with this model's encoder."""
+        for key, features_PD in zip(keys, features_NPD, strict=True):
+            # A copy: what came through shared memory would be held there as a whole.
+            self.encoded.put(key, features_PD.copy())
+
     def clear(self) -> None:
         """Forget all ECGs."""
         self.encoded.clear()
@@ -100,7 +106,7 @@ class EcgReading:
         rows = {key: self.encoded.get(key) for key in ecgs}
         missing = [key for key, features_PD in rows.items() if features_PD is None]
         if missing:
-            encoded_NPD = self._encode([whole_ecg(ecgs[key]) for key in missing])
+            encoded_NPD = self.encode([whole_ecg(ecgs[key]) for key in missing])
             for key, features_PD in zip(missing, encoded_NPD, strict=True):
                 rows[key] = features_PD
                 self.encoded.put(key, features_PD.copy())
@@ -109,7 +115,8 @@ class EcgReading:
         return stacked, set(missing)
 
     @torch.inference_mode()
-    def _encode(self, ecgs: Sequence[Ecg]) -> NDArray[np.float32]:
+    def encode(self, ecgs: Sequence[Ecg]) -> NDArray[np.float32]:
+        """features_NPD of ECGs, whether or not they are kept."""
         model = self.answerer.model
         ecg_NLT = np.stack([self.answerer.processor.standardise(ecg) for ecg in ecgs])
         features_NPD = model.encode(torch.from_numpy(ecg_NLT).to(model.device))

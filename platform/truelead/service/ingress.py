@@ -16,6 +16,7 @@ from truelead.service.door import Door
 from truelead.service.known_ecgs import KnownEcgs
 from truelead.service.replica_backend import ReplicaBackend
 from truelead.service.request_record import log_requests
+from truelead.service.traces import otlp_tracer
 
 
 def api_builder(
@@ -30,6 +31,8 @@ def api_builder(
     bounds: BatchBounds | None = None,
     known_bytes: int = 0,
     door: tuple[str, int] | None = None,
+    encoder: str | None = None,
+    traces: bool = False,
 ) -> Callable[[], FastAPI]:
     """What Serve calls in the ingress replica, which alone can reach the model's replicas.
 
@@ -44,12 +47,17 @@ def api_builder(
         bounds: of the questions that go to a replica with one call.
         known_bytes: of the samples of the ECGs that are kept.
         door: host and port to listen on, past Serve's proxy.
+        encoder: name of the encoder's deployment, where it is one of its own.
+        traces: whether requests are traced.
     """
 
     def make_api() -> FastAPI:
         log_requests()
         application = serve.get_replica_context().app_name
         handle = serve.get_deployment_handle(model, app_name=application)
+        encoding = None
+        if encoder is not None:
+            encoding = serve.get_deployment_handle(encoder, app_name=application)
         opened: list[Door] = []
 
         def close_doors() -> None:
@@ -57,7 +65,7 @@ def api_builder(
                 one.close()
 
         api = create_api(
-            ReplicaBackend(handle, timeout_seconds, bounds),
+            ReplicaBackend(handle, timeout_seconds, bounds, encoding),
             access,
             maximum_body_bytes=maximum_body_bytes,
             maximum_in_flight=maximum_in_flight,
@@ -65,6 +73,7 @@ def api_builder(
             audit=None if audit is None else AuditTrail(Path(audit)),
             known=KnownEcgs(known_bytes),
             on_close=close_doors,
+            tracer=otlp_tracer() if traces else None,
         )
         if door is not None:
             opened.append(Door(api, *door))

@@ -56,6 +56,11 @@ class ServiceMetrics:
             "ECGs of questions that did not have to be encoded.",
             registry=self._registry,
         )
+        self._prefix_hits = Counter(
+            "truelead_prefix_cache_hits",
+            "Questions whose ECGs the language model had read before.",
+            registry=self._registry,
+        )
         self._encoded = Counter(
             "truelead_ecg_encodings",
             "ECGs of questions that were encoded.",
@@ -87,6 +92,7 @@ class ServiceMetrics:
         self._waited.observe(reply.work.waited_seconds)
         self._batch.observe(reply.work.batch_size)
         self._hits.inc(reply.work.cached_ecgs)
+        self._prefix_hits.inc(int(reply.work.prefix_cached))
         self._encoded.inc(reply.work.encoded_ecgs)
         known = reply.reliance.rests_on_ecg
         self._verdicts.labels("unknown" if known is None else str(known).lower()).inc()

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from truelead.errors import ServiceError, TrueLeadError
-from truelead.service.batch_answering import CACHE_BYTES, BatchAnswerer, Outcome
+from truelead.service.batch_answering import CACHE_BYTES, BatchAnswerer, Engine, Outcome
 from truelead.service.batcher import BatchBounds, Batcher
-from truelead.service.exchange import Embedded, EmbeddingKind, Inquiry, Reply
+from truelead.service.exchange import EcgKey, Embedded, EmbeddingKind, Inquiry, Reply
 from truelead.service.unexpected import as_service_error
 from truelead.service.wire import EcgAttribution, ModelDescription
 from truelead.types import Ecg
@@ -44,6 +46,7 @@ class ModelReplica:
         cache_bytes: of the ECGs' features that are kept.
         prefix_cache_bytes: of the read prefixes that are kept.
         with_reliance: whether answers come with their reliance, where it is calibrated.
+        engine: what runs the language model.
 
     Raises:
         ModelError: the folder holds no whole model.
@@ -59,6 +62,7 @@ class ModelReplica:
         cache_bytes: int = CACHE_BYTES,
         prefix_cache_bytes: int = CACHE_BYTES,
         with_reliance: bool = True,
+        engine: Engine = "transformers",
     ) -> None:
         torch.set_num_threads(threads)
         device = "cuda" if torch.cuda.is_available() else None
@@ -68,6 +72,7 @@ class ModelReplica:
             cache_bytes=cache_bytes,
             prefix_cache_bytes=prefix_cache_bytes,
             with_reliance=with_reliance,
+            engine=engine,
         )
         self.batch_answerer.warm_up()
         self.batch_sizes: list[int] = []
@@ -108,11 +113,22 @@ class ModelReplica:
         # In a thread: the replica goes on collecting questions and answering health checks.
         return await asyncio.to_thread(self.answer_all, waiting)
 
-    async def answer_many(self, inquiries: Sequence[Inquiry]) -> list[Outcome]:
+    async def answer_many(
+        self,
+        inquiries: Sequence[Inquiry],
+        keys: Sequence[EcgKey] = (),
+        features_NPD: NDArray[np.float32] | None = None,
+    ) -> list[Outcome]:
         """The answers to questions that came with one call, found with those of other calls.
+
+        Args:
+            inquiries: the questions.
+            keys, features_NPD: ECGs among theirs that a separate encoder has encoded.
 
         Errors of the user are returned, not raised: raised ones would carry a traceback.
         """
+        if features_NPD is not None:
+            await asyncio.to_thread(self.batch_answerer.learn, keys, features_NPD)
         now = time.monotonic()
         return list(await asyncio.gather(*(self._batcher(_Waiting(one, now)) for one in inquiries)))
 

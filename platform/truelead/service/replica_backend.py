@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ray.exceptions import RayActorError, TaskCancelledError
+from ray.exceptions import ObjectLostError, RayActorError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
@@ -57,12 +57,18 @@ class ReplicaBackend:
         handle: of the model deployment.
         timeout_seconds: for one answer, queueing included.
         bounds: of the questions that go with one call.
+        encoder: of the encoder's deployment, where it is one of its own.
     """
 
     def __init__(
-        self, handle: DeploymentHandle, timeout_seconds: float, bounds: BatchBounds | None = None
+        self,
+        handle: DeploymentHandle,
+        timeout_seconds: float,
+        bounds: BatchBounds | None = None,
+        encoder: DeploymentHandle | None = None,
     ) -> None:
         self._handle = handle
+        self._encoder = encoder
         self._timeout = timeout_seconds
         self._bounds = bounds or BatchBounds(wait_seconds=0.0)
         # The service may be reached through two event loops, its own door's and Serve's.
@@ -149,6 +155,9 @@ class ReplicaBackend:
     async def _lightened(self, inquiry: Inquiry) -> Inquiry:
         """The question without the samples that the replicas have, or with those they need."""
         wanted = self._wanted
+        if wanted is None and self._encoder is not None:
+            model = await self.described()
+            wanted = self._wanted = MissingEcgs(model.sampling_rate, model.seconds)
         ecgs: list[Ecg | NamedEcg] = []
         for one in inquiry.ecgs:
             if not isinstance(one, NamedEcg) or one.ecg is None:
@@ -176,21 +185,46 @@ class ReplicaBackend:
         return self._batchers[loop]
 
     async def _answer_many(self, inquiries: Sequence[Inquiry]) -> _Outcomes:
-        found: _Outcomes = await self._call("answer_many", list(inquiries))
+        found: _Outcomes
+        if self._encoder is None:
+            found = await self._call("answer_many", list(inquiries))
+            return found
+        new: dict[EcgKey, Ecg] = {}
+        light = []
+        for inquiry in inquiries:
+            ecgs: list[Ecg | NamedEcg] = []
+            for one in inquiry.ecgs:
+                if isinstance(one, NamedEcg) and one.fitted and one.ecg is not None:
+                    new[one.key] = one.ecg
+                    ecgs.append(NamedEcg(one.key))
+                else:
+                    ecgs.append(one)
+            light.append(replace(inquiry, ecgs=tuple(ecgs)))
+        found = await self._call("answer_many", light, encoded=new)
         return found
 
-    async def _call(self, method: str, *arguments: Any) -> Any:
+    async def _call(
+        self, method: str, *arguments: Any, encoded: Mapping[EcgKey, Ecg] | None = None
+    ) -> Any:
         """What a replica returns; asked again where the replica dies.
+
+        Args:
+            encoded: ECGs whose keys and features, from the encoder's deployment, are added to the
+                arguments. The features do not pass through here.
 
         Raises:
             ServiceError: overloaded (429) or no replica (503).
         """
         for attempt in range(ATTEMPTS):
             try:
-                return await getattr(self._handle, method).remote(*arguments)
+                more: tuple[Any, ...] = ()
+                if encoded and self._encoder is not None:
+                    features = self._encoder.encode.remote(list(encoded.values()))
+                    more = (list(encoded), features)
+                return await getattr(self._handle, method).remote(*arguments, *more)
             except BackPressureError:
                 raise ServiceError("model: too many questions wait", status=429) from None
-            except (RayActorError, DeploymentUnavailableError, TaskCancelledError):
+            except (RayActorError, ObjectLostError, DeploymentUnavailableError, TaskCancelledError):
                 if attempt == ATTEMPTS - 1:
                     break
                 await asyncio.sleep(min(0.1 * 2**attempt, 1.0))
