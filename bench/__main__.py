@@ -26,6 +26,7 @@ LONG_SECTIONS = {
     "spine": ["real_ecgs", "official_noise"],
     "causal": ["strategies", "reliance"],
     "train": ["train_zero", "train_overhead"],
+    "gpu": ["train_gpu"],
 }
 RESULTS = Path(__file__).parent / "results"
 
