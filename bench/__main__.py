@@ -35,6 +35,7 @@ LONG_SECTIONS = {
         "train_nodes",
     ],
     "serve": ["serve_endurance", "serve_robustness"],
+    "gpu": ["train_gpu"],
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -2,8 +2,8 @@
 
 FORM is `truelead` (this package's loop, engine and feed), `trainer` (Hugging Face's Trainer with
 one question a row, the frozen encoder run for each row as LLaVA does) or `trainer-features` (the
-same, given the encoder's output). Prints one line of JSON: losses, and wall and CPU seconds of each
-step.
+same, given the encoder's output). Prints one line of JSON: losses, wall and CPU seconds of each
+step, the model's FLOPs of a step, and peak memory.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import torch
 from bench.train_setting import Built, Memory, Setting, build, optimization, plan_of
 from truelead.config import TrainConfig
 from truelead.model.batch import IGNORED_LABEL
+from truelead.train.device import peak_device_memory_bytes
+from truelead.train.metrics import peak_memory_bytes
 
 
 class Clock:
@@ -32,7 +34,9 @@ class Clock:
         self._last = (time.perf_counter(), time.process_time())
 
     def tick(self) -> None:
-        """A step is done."""
+        """A step is done, on the GPU too."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         now = (time.perf_counter(), time.process_time())
         self.wall.append(now[0] - self._last[0])
         self.cpu.append(now[1] - self._last[1])
@@ -52,9 +56,17 @@ def truelead(built: Built, setting: Setting, steps: int) -> tuple[list[float], C
 
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
         os.environ.setdefault(name, value)
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    on_gpu = setting.device == "cuda"
+    backend = "nccl" if on_gpu else "gloo"
+    dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     prepare_worker(1)
-    train = TrainConfig()
+    train = TrainConfig(
+        use_gpu=on_gpu,
+        dtype="bfloat16" if on_gpu else "float32",
+        zero_stage=1 if on_gpu else 0,
+        packing=setting.packing,  # type: ignore[arg-type]
+        packed_attention=setting.attention,  # type: ignore[arg-type]
+    )
     packer = make_packer(train, built.model, reads_options=False)
     work = work_of(built.model)
     engine = Engine(built.model, train, optimization(steps))
@@ -145,7 +157,8 @@ def hugging_face(
                 per_device_train_batch_size=setting.ecgs_per_step * setting.questions,
                 max_steps=steps,
                 max_grad_norm=1.0,
-                use_cpu=True,
+                use_cpu=setting.device == "cpu",
+                bf16=setting.device == "cuda",
                 report_to=[],
                 save_strategy="no",
                 logging_strategy="no",
@@ -165,16 +178,34 @@ def hugging_face(
     return losses, clock
 
 
+def step_flops(built: Built, setting: Setting) -> float | None:
+    """The model's FLOPs of one step, the same for every form: what a question's answer needs."""
+    from truelead.model.processing import GroupInput
+    from truelead.train.work import work_of
+
+    work = work_of(built.model)
+    step = next(plan_of(setting).steps())
+    groups = [
+        GroupInput((int(planned.item[0]),), tuple(drawn.question for drawn in planned.content))
+        for planned in step.items
+    ]
+    batch = built.processor.batch(groups, features=built.features_NPD)
+    return None if work is None else work.flops(batch)
+
+
 def main() -> None:
     """Train, and print what was measured."""
     torch.set_num_threads(1)
     form, steps, setting = sys.argv[1], int(sys.argv[2]), Setting(**json.loads(sys.argv[3]))
     built = build(setting)
+    flops = step_flops(built, setting)
     if form == "truelead":
         losses, clock = truelead(built, setting, steps)
     else:
         losses, clock = hugging_face(built, setting, steps, encode=form == "trainer")
-    print(json.dumps({"losses": losses, "wall": clock.wall, "cpu": clock.cpu}))
+    told = {"losses": losses, "wall": clock.wall, "cpu": clock.cpu, "flops": flops}
+    told["memory_bytes"] = peak_device_memory_bytes() or peak_memory_bytes()
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,12 @@ from truelead.types import Question
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes of the model and of a step."""
+    """Sizes of the model and of a step, and what it runs on.
+
+    Attributes:
+        device: "cpu", in float32, or "cuda", in bfloat16.
+        packing, attention: of this package's form of the training.
+    """
 
     hidden_size: int = 128
     layers: int = 4
@@ -36,6 +41,9 @@ class Setting:
     ecgs_per_step: int = 8
     ecgs: int = 64
     vocabulary: int = 1024
+    device: str = "cpu"
+    packing: str = "auto"
+    attention: str = "auto"
 
 
 class Built(NamedTuple):

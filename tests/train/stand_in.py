@@ -73,6 +73,8 @@ class SmallTask:
             }
             if step in self.trouble.get("poisoned", ()):
                 content["x_BF"][ROWS - 1] = torch.nan
+            if step in self.trouble.get("weightless", ()):
+                content["weight_B"].zero_()
             mine = {name: value[self.rank :: self.workers] for name, value in content.items()}
             yield self._in_parts(mine, {"next": step + 1})
             step += 1

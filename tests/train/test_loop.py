@@ -85,6 +85,16 @@ def test_parts_are_the_whole_step_and_left_out_together(
     assert found[1][1] == pytest.approx(found[0][1], rel=tolerance)
 
 
+@pytest.mark.parametrize("parts", [{}, {"rows_a_part": 3}])
+def test_a_step_without_answer_tokens_is_left_out(
+    train: Train, tmp_path: Path, parts: dict[str, int]
+) -> None:
+    train(trouble={"weightless": [2], **parts})
+    found = losses(tmp_path)
+    assert [math.isfinite(loss) for loss in found] == [True, True, False, True, True, True]
+    assert read_metrics(tmp_path)[-1]["skipped_steps"] == 1
+
+
 def test_too_many_non_finite_steps_end_the_run(train: Train) -> None:
     steps = MAXIMUM_SKIPPED_STEPS + 5
     with pytest.raises(DivergedError, match="not finite"):

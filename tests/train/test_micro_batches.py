@@ -13,6 +13,7 @@ from torch import Tensor
 from tests.train.test_objective_model import batch_of, built, features, setup, strategy_of
 from truelead.debias.adjustment.objective import RowObjective
 from truelead.model.processing import GroupInput, TrueLeadProcessor
+from truelead.train.answer_rows import OptionBatches
 from truelead.train.micro_batches import split_answers, split_options, without_weight
 from truelead.train.objective_model import ObjectiveModel
 from truelead.train.work import reading_of
@@ -77,6 +78,30 @@ def test_parts_add_up_to_the_whole(
     filled = run([*parts, without_weight(parts[-1])])
     assert filled[0] == pytest.approx(found[0], rel=1e-7)
     assert_close(filled[1], found[1])
+
+
+def test_a_foil_read_in_company_changes_nothing(
+    setup: Any, built: tuple[Any, TrueLeadProcessor], features: Any
+) -> None:
+    """With ZeRO 3 a worker without foils runs the layers that the others run."""
+    strategy = strategy_of(setup, "random-ecg-margin")
+    model = ObjectiveModel(built[0], strategy.objective(32))
+    make = OptionBatches(strategy, built[1], blind=False, foil=True, company=True)
+    alone = [(("0",), strategy.draw(("0",), 0))]
+    company = make(alone, {"0": 0}, {"features": features})
+    assert company.foil is not None
+    assert not company.facts.foil_differs_B.any()
+    parts = split_options(company, 1)
+    assert all(part.foil is not None for part in parts)
+    found = []
+    for contents in ([dataclasses.replace(company, foil=None, company=False)], [company], parts):
+        model.zero_grad()
+        losses = [model(content) for content in contents]
+        torch.stack(losses).sum().backward()
+        found.append((sum(float(loss.detach()) for loss in losses), gradients(model)))
+    for other in found[1:]:
+        assert other[0] == pytest.approx(found[0][0], rel=1e-5)
+        assert_close(other[1], found[0][1])
 
 
 @pytest.mark.parametrize("name", ["random-ecg-margin", "rubi", "product-of-experts"])

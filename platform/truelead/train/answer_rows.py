@@ -35,7 +35,8 @@ class OptionBatch:
         facts: see `RowFacts`.
         blind: the same rows, in the same order, without ECGs; None where not needed.
         foil: the rows of `facts.foil_differs_B`, in order, with other groups' ECGs; None where
-            there is none.
+            there is none. In `company` a single row of no effect stands in for none.
+        company: every worker reads a foil, since with ZeRO 3 all must run the same layers.
         answer_tokens_B: tokens of the true answers, which the loss of a step is divided by.
     """
 
@@ -45,6 +46,7 @@ class OptionBatch:
     blind: Batch | None
     foil: Batch | None
     answer_tokens_B: Tensor
+    company: bool = False
 
     def to(self, device: torch.device | str) -> OptionBatch:
         """The batch with its tensors on `device`."""
@@ -65,16 +67,24 @@ class OptionBatches:
         strategy: gives priors, and the labels' answers about foil ECGs.
         processor: of the model.
         blind, foil: which further readings the objective needs.
+        company: see `OptionBatch`.
     """
 
     def __init__(
-        self, strategy: LossLevel, processor: TrueLeadProcessor, *, blind: bool, foil: bool
+        self,
+        strategy: LossLevel,
+        processor: TrueLeadProcessor,
+        *,
+        blind: bool,
+        foil: bool,
+        company: bool = False,
     ) -> None:
         self._table = strategy.table
         self._setup = strategy.setup
         self._processor = processor
         self._blind = blind
         self._foil = foil
+        self._company = foil and company
 
     def __call__(
         self,
@@ -109,10 +119,11 @@ class OptionBatches:
             option_ids=[[write(option) for option in choices] for choices in options],
             facts=facts,
             blind=self._blind_batch(items, arrays) if self._blind else None,
-            foil=_foil_batch(batch, foil_G, facts.foil_differs_B),
+            foil=_foil_batch(batch, foil_G, facts.foil_differs_B, company=self._company),
             answer_tokens_B=torch.tensor(
                 [float(len(write(item.question.answer_text))) for item in items]
             ),
+            company=self._company,
         )
 
     def _facts(
@@ -178,11 +189,14 @@ class OptionBatches:
         return self._processor.batch([GroupInput((), questions, with_answers=False)], **arrays)
 
 
-def _foil_batch(batch: Batch, foil_G: Sequence[int], differs_B: Tensor) -> Batch | None:
-    if not differs_B.any():
-        return None
+def _foil_batch(
+    batch: Batch, foil_G: Sequence[int], differs_B: Tensor, *, company: bool
+) -> Batch | None:
+    rows = differs_B.nonzero()[:, 0]
+    if not len(rows):
+        return batch.take_rows(torch.tensor([0])) if company else None
     return replace(
-        batch.take_rows(differs_B.nonzero()[:, 0]),
+        batch.take_rows(rows),
         ecg_index_GE=batch.ecg_index_GE[torch.tensor(foil_G)],
     )
 

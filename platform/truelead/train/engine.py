@@ -103,10 +103,10 @@ class Engine:
 
     @property
     def learning_rate(self) -> float:
-        """Rate of the last update, of everything but the encoder."""
+        """The stage's rate at the last update; where each part has its own, that of the first."""
         pairs = zip(self._optimizer.param_groups, self._peak_rates, strict=True)
         rates = [g["lr"] for g, peak in pairs if peak == self.optimization.learning_rate]
-        return float(rates[0]) if rates else 0.0
+        return float(rates[0] if rates else self._optimizer.param_groups[0]["lr"])
 
     @property
     def gradient_norm(self) -> float:

@@ -89,7 +89,11 @@ def _train(arguments: dict[str, Any]) -> dict[str, Any]:
     if objective is not None:
         assert isinstance(adjustment, LossLevel), "objectives belong to loss-level strategies"
         options = OptionBatches(
-            adjustment, processor, blind=objective.needs_blind, foil=objective.needs_foil
+            adjustment,
+            processor,
+            blind=objective.needs_blind,
+            foil=objective.needs_foil,
+            company=train.zero_stage == 3 and workers > 1,
         )
     packer = make_packer(train, model, reads_options=objective is not None)
     check_separable(train, objective)

@@ -125,6 +125,8 @@ def options_part_of(content: OptionBatch, row_R: Tensor) -> OptionBatch:
         # The foil's rows are those that differ, in order.
         number_B = content.facts.foil_differs_B.long().cumsum(dim=0) - 1
         foil = part_of(content.foil, number_B[row_R[facts.foil_differs_B]])
+    elif content.company:
+        foil = part_of(content.batch, row_R[:1])
     return dataclasses.replace(
         content,
         batch=part_of(content.batch, row_R),

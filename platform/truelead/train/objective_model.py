@@ -74,6 +74,9 @@ class ObjectiveModel(nn.Module):
         if content.foil is None:
             return foil_BK
         rows = facts.foil_differs_B.nonzero()[:, 0]
+        if not len(rows):  # read in company of workers that have foils
+            read = read_options(self.model, content.foil, content.option_ids[:1])
+            return foil_BK + 0.0 * read.score_R.sum()
         read = read_options(
             self.model, content.foil, [content.option_ids[row] for row in rows.tolist()]
         )

@@ -28,7 +28,12 @@ def speed_up(
         try:
             # ZeRO 3 gathers a layer's parameters anew when it is run again, in either form; the
             # one without re-entry also works where nothing before the layers learns.
-            language_model.gradient_checkpointing_enable({"use_reentrant": False})
+            enable = getattr(
+                language_model,
+                "activation_checkpointing_enable",  # its name since transformers 5.23
+                language_model.gradient_checkpointing_enable,
+            )
+            enable({"use_reentrant": False})
         except ValueError as error:
             raise ConfigError(
                 f"train.gradient_checkpointing: language model: {' '.join(str(error).split())}"

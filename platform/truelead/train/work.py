@@ -120,7 +120,7 @@ def reading_of(content: Batch | OptionBatch) -> Reading:
     total = _options(content.batch, later)
     if content.blind is not None:
         total += _options(content.blind, later)
-    if content.foil is not None:
+    if content.foil is not None and bool(content.facts.foil_differs_B.any()):
         rows = content.facts.foil_differs_B.nonzero()[:, 0].tolist()
         total += _options(content.foil, [later[row] for row in rows])
     return total
