@@ -28,7 +28,7 @@ CUT_AT, BACK_AFTER = 10, 4
 """Step in which the link goes down; steps made alone before it comes back."""
 
 LARGEST_DIFFERENCE = 1e-5
-DEADLINE_SECONDS = 900.0
+DEADLINE_SECONDS = 600.0
 
 
 def rows() -> list[dict[str, Any]]:
