@@ -37,7 +37,7 @@ lint: install  ## ruff and mypy
 test: lint  ## lint, types, layout rules and all tests
 	$(BIN)/python -m pytest
 
-bench: install  ## measure SECTION=spine|data and write bench/results/<section>.json
+bench: install  ## measure SECTION=spine|data|train and write bench/results/<section>.json
 	$(BIN)/python -m bench $(SECTION)
 
 soak: install  ## the long measurements of SECTION

@@ -63,6 +63,7 @@ def network() -> Iterator[list[Node]]:
         OSError: they cannot be made here.
     """
     nodes = [Node(f"tlnode{n}", f"tlveth{n}", f"10.87.0.{n + 1}") for n in (1, 2)]
+    _remove(nodes)  # what a run that was killed left
     try:
         _do("ip", "link", "add", _BRIDGE, "type", "bridge")
         _do("ip", "address", "add", f"{_HEAD}/24", "dev", _BRIDGE)
@@ -78,9 +79,15 @@ def network() -> Iterator[list[Node]]:
             _do(*inside, "ip", "link", "set", "lo", "up")
         yield nodes
     finally:
-        for node in nodes:
-            subprocess.run(["ip", "netns", "delete", node.name], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "delete", _BRIDGE], check=False, capture_output=True)
+        _remove(nodes)
+
+
+def _remove(nodes: list[Node]) -> None:
+    for node in nodes:
+        subprocess.run(["ip", "netns", "delete", node.name], check=False, capture_output=True)
+        # A namespace whose processes still live keeps its end of the link.
+        subprocess.run(["ip", "link", "delete", node.link], check=False, capture_output=True)
+    subprocess.run(["ip", "link", "delete", _BRIDGE], check=False, capture_output=True)
 
 
 class Cluster:
