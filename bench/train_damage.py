@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.reported import row
-from bench.train_small import KEY, Run, build, digest, enter, finish, start
+from bench.train_small import KEY, Run, build, digest, enter, finish, in_a_process, start
 from truelead.train.checkpoint import Checkpoints
 from truelead.train.checkpoint_store import MANIFEST, MARKER, CheckpointStore
 
@@ -35,6 +35,19 @@ def rows() -> list[dict[str, Any]]:
 
 def damage_row(trials: int, command: str) -> dict[str, Any]:
     """How many of the damaged checkpoints were found, with the one before in the engine."""
+    found = in_a_process(_found, trials)
+    return row(
+        f"checkpoints damaged in {len(DAMAGES)} ways ({', '.join(sorted(DAMAGES))}): found, and "
+        f"the one before resumed bit for bit, of {trials}",
+        float(found),
+        "checkpoints",
+        command,
+        goal=float(trials),
+        holds=found == trials,
+    )
+
+
+def _found(trials: int) -> int:
     chance = random.Random(0)
     found = 0
     with tempfile.TemporaryDirectory(prefix="truelead_bench_") as scratch:
@@ -54,15 +67,7 @@ def damage_row(trials: int, command: str) -> dict[str, Any]:
             copy = Path(scratch) / "copy"
             resumed = _resume(trainer, whole, copy, lambda folder, act=act: act(folder, chance))
             found += resumed == wanted
-    return row(
-        f"checkpoints damaged in {len(DAMAGES)} ways ({', '.join(sorted(DAMAGES))}): found, and "
-        f"the one before resumed bit for bit, of {trials}",
-        float(found),
-        "checkpoints",
-        command,
-        goal=float(trials),
-        holds=found == trials,
-    )
+    return found
 
 
 def _resume(

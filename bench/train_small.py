@@ -213,6 +213,31 @@ def start(run: Run, *, trouble: Callable[[int], None] | None = None) -> list[Bas
     return workers
 
 
+def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `function` returns, a JSON value, in a forked process.
+
+    It may make process groups and threads, which the process that forks must not have.
+
+    Raises:
+        RuntimeError: it did not return.
+    """
+    preload()
+    receiver, sender = _FORKS.Pipe(duplex=False)
+
+    def work() -> None:
+        sender.send_bytes(json.dumps(function(*arguments)).encode())
+
+    process = _FORKS.Process(target=work)
+    process.start()
+    sender.close()
+    try:
+        return json.loads(receiver.recv_bytes())
+    except EOFError:
+        raise RuntimeError(f"{function.__name__} failed in its process") from None
+    finally:
+        process.join()
+
+
 def finish(workers: list[BaseProcess], seconds: float = 300.0) -> list[int]:
     """Wait for the end; when one dies the others are killed, as Ray Train does it.
 

@@ -84,3 +84,11 @@ def test_plot_refuses_a_format_it_does_not_write(tmp_path: Path) -> None:
     done = run("plot", str(tmp_path / "none"), "--output", "ecg.pdf")
     assert done.returncode == 2
     assert "FILE.svg or FILE.png" in done.stderr
+
+
+def test_export_wants_one_form() -> None:
+    from truelead.cli_export import export
+    from truelead.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="expected --merged or --adapter, found both"):
+        export(Path("stage"), Path("out"), merged=True, adapter=True)

@@ -32,11 +32,11 @@ def export(
     ] = "float32",
 ) -> None:
     """Write a trained model in the hub's layout: whole (default), or its language model alone."""
+    if merged and adapter:
+        raise ConfigError("export: expected --merged or --adapter, found both")
     from truelead.train.environment import quieten_hub
     from truelead.train.export import export as write
 
-    if merged and adapter:
-        raise ConfigError("export: expected --merged or --adapter, found both")
     kind = "merged" if merged else "adapter" if adapter else "whole"
     quieten_hub()
     written = write(stage, output, kind, from_checkpoint=checkpoint, dtype=dtype)  # type: ignore[arg-type]

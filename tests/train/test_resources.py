@@ -14,6 +14,7 @@ def test_fitting_jobs_pass() -> None:
     check_resources(TrainConfig(workers=2, cpus_per_worker=0.5), [{"CPU": 2.0}])
     check_resources(TrainConfig(workers=2, use_gpu=True), [{"CPU": 8.0, "GPU": 2.0}])
     check_resources(TrainConfig(workers=9, use_gpu=True), [{"CPU": 2.0}], autoscaled=True)
+    check_resources(TrainConfig(workers=9, min_workers=1), [{"CPU": 2.0}])
 
 
 @pytest.mark.parametrize(

@@ -86,12 +86,19 @@ class CheckpointStore:
         return [name for name in self.names() if self.folder(name).size(MARKER) is not None]
 
     def next_attempt(self) -> int:
-        """A number that no earlier start of the workers had, kept in a file of its own."""
+        """A number that no earlier start of the workers had, kept in a file of its own.
+
+        Raises:
+            CheckpointError: the place cannot be written.
+        """
         used = max((name.attempt for name in self.names()), default=-1)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             used = max(used, int(json.loads(self._root.read(_ATTEMPTS))["last"]))
-        self._root.make()
-        self._root.place_text(_ATTEMPTS, json.dumps({"last": used + 1}))
+        try:
+            self._root.make()
+            self._root.place_text(_ATTEMPTS, json.dumps({"last": used + 1}))
+        except OSError as error:
+            raise CheckpointError(f"{self._root}: expected a place to write to: {error}") from error
         return used + 1
 
     def finish(
