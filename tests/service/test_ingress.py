@@ -11,7 +11,9 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError
 
 from truelead.errors import LeadError, ServiceError
-from truelead.service.exchange import Embedded, Inquiry, Reply
+from truelead.service.batcher import BatchBounds
+from truelead.service.exchange import Embedded, Inquiry, MissingEcgs, NamedEcg, Reply
+from truelead.service.feature_cache import ecg_key
 from truelead.service.replica_backend import ATTEMPTS, ReplicaBackend
 
 
@@ -102,3 +104,59 @@ def test_embeddings_go_the_same_way(reply: Reply) -> None:
     backend = ReplicaBackend(handle, 5.0)  # type: ignore[arg-type]
     assert asyncio.run(backend.embed((), "encoder")) is found
     assert handle.calls == ["embed", "embed"]
+
+
+def named(*ecgs: Any) -> Inquiry:
+    return Inquiry(tuple(NamedEcg(ecg_key(ecg), ecg) for ecg in ecgs), "?", ("yes", "no"))
+
+
+class Replicas:
+    """Replicas that note what they are sent and answer it, unless they lack the samples."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        self.read: set[Any] = set()
+        self.sent: list[list[bool | None]] = []
+
+    def __getattr__(self, method: str) -> Any:
+        assert method == "answer_many"
+        return self
+
+    async def remote(self, inquiries: list[Inquiry]) -> list[Any]:
+        found: list[Any] = []
+        for inquiry in inquiries:
+            ecgs = [one for one in inquiry.ecgs if isinstance(one, NamedEcg)]
+            self.sent.append([None if one.ecg is None else one.fitted for one in ecgs])
+            lacking = [one for one in ecgs if one.ecg is None and one.key not in self.read]
+            self.read |= {one.key for one in ecgs if one.ecg is not None}
+            found.append(MissingEcgs(100.0, 10.0) if lacking else self.reply)
+        return found
+
+
+def test_samples_go_once_and_again_where_a_replica_lacks_them(reply: Reply, ecgs: Any) -> None:
+    replicas = Replicas(reply)
+    backend = ReplicaBackend(replicas, 5.0)  # type: ignore[arg-type]
+
+    async def questions() -> None:
+        await backend.answer(named(ecgs[0]))
+        await backend.answer(named(ecgs[0]))
+        await backend.answer(named(ecgs[0], ecgs[1]))
+        replicas.read.clear()  # another replica, which has read nothing
+        await backend.answer(named(ecgs[0]))
+        await backend.answer(named(ecgs[2]))
+
+    asyncio.run(questions())
+    # Whole at first; named; one of two whole; refused and sent at the model's rate; a new one too.
+    assert replicas.sent == [[False], [None], [None, False], [None], [True], [True]]
+
+
+def test_questions_that_come_together_go_with_one_call(reply: Reply, ecgs: Any) -> None:
+    handle = Handle([reply] * 5)
+    bounds = BatchBounds(size=8, wait_seconds=0.05)
+    backend = ReplicaBackend(handle, 5.0, bounds)  # type: ignore[arg-type]
+
+    async def questions() -> None:
+        await asyncio.gather(*(backend.answer(named(ecgs[at])) for at in range(5)))
+
+    asyncio.run(questions())
+    assert handle.calls == ["answer_many"]

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import httpx
 import numpy as np
 import pydicom
 import pytest
+import scipy.io
 
+from tests.signal.formats import scp_ecg_encoder
 from truelead.service.access import Access
 from truelead.service.api import create_api
 from truelead.service.audit import AuditTrail, read_audit
@@ -55,6 +58,38 @@ def dicom_with(content: bytes, names: list[str]) -> bytes:
     return buffer.getvalue()
 
 
+MUSE = """<?xml version="1.0"?>
+<!DOCTYPE RestingECG SYSTEM "restecg.dtd">
+<RestingECG><PatientDemographics><PatientLastName>{last}</PatientLastName>
+<PatientFirstName>{first}</PatientFirstName></PatientDemographics>
+<Waveform><WaveformType>Rhythm</WaveformType><SampleBase>500</SampleBase>
+<LeadData><LeadID>Test</LeadID><WaveFormData>AAAA</WaveFormData></LeadData></Waveform></RestingECG>
+"""
+PHILIPS = """<?xml version="1.0"?>
+<restingecgdata xmlns="http://www3.medical.philips.com"><documentinfo>
+<documentversion>1.04</documentversion></documentinfo><patient><generalpatientdata><name>
+<lastname>{last}</lastname><firstname>{first}</firstname></name></generalpatientdata></patient>
+</restingecgdata>
+"""
+
+
+def hdf5_with(arrays: dict[str, Any], name: str) -> bytes:
+    """Datasets, and the name as an attribute of the file and of each."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["PatientName"] = name
+        for key, values in arrays.items():
+            file[key] = values
+            file[key].attrs["operator"] = name
+    return buffer.getvalue()
+
+
+def matlab_with(variables: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, variables)
+    return buffer.getvalue()
+
+
 def requests(names: list[str], ecg: Ecg, folder: Path) -> list[dict[str, Any]]:
     """Requests that hold each of the names somewhere, answered or refused."""
     path = write_record(folder, ecg, name="plain")
@@ -75,7 +110,12 @@ def requests(names: list[str], ecg: Ecg, folder: Path) -> list[dict[str, Any]]:
         return {"files": [("files", file) for file in files], "data": data}
 
     sent: list[dict[str, Any]] = []
-    while len(left) >= 23:
+    said = {"sampling_rate": "100", "units": "mV", "orientation": "leads-by-samples"}
+    canonical = {"leads": ",".join(LEADS)}
+    digital = np.rint(ecg.signal_LT * 1000).astype(np.int64)
+    scp = scp_ecg_encoder.twelve_leads(digital)
+    table = ecg.signal_LT.T.round(3)
+    while len(left) >= 47:
         a, b, c, d = take(4)
         commented = header.replace("plain.dat", f"{a}.dat").replace("plain ", f"{a} ", 1)
         commented += f"# Name: {b}\n# <age>: {c}\n"
@@ -94,7 +134,6 @@ def requests(names: list[str], ecg: Ecg, folder: Path) -> list[dict[str, Any]]:
         sent.append(form((f"{b}.xml", commented.encode()), question="Normal?"))
         a, b, c = take(3)
         leads = {"leads": ",".join((a, *LEADS[1:]))}
-        said = {"sampling_rate": "100", "units": "mV", "orientation": "leads-by-samples"}
         sent.append(form((f"{b}.npy", buffer.getvalue()), question="Normal?", **said, **leads))
         sent.append(form(("a.csv", f"{c},II\n1,2\n".encode()), question="Normal?"))
         a, b, c = take(3)
@@ -102,6 +141,41 @@ def requests(names: list[str], ecg: Ecg, folder: Path) -> list[dict[str, Any]]:
         wire["leads"][a] = wire["leads"].pop("V1")
         sent.append({"json": {"question": b, "ecgs": [wire]}})
         sent.append({"json": {"question": "Normal?", "ecgs": [to_wire(ecg)], "patient": c}})
+        a, b, c, d = take(4)
+        # The names of fields that nobody knows, at several depths.
+        sent.append({"json": {"question": "Normal?", "ecgs": [to_wire(ecg)], a: 1}})
+        sent.append({"json": {"question": "Normal?", "ecgs": [to_wire(ecg) | {b: 1}]}})
+        file = {"name": "a.edf", "content": base64.b64encode(edf).decode(), c: 1}
+        sent.append({"json": {"question": "Normal?", "ecgs": [{"file": file}]}})
+        sent.append(form(("a.edf", edf), question="Normal?", **{d: "1"}))
+        a, b, c, d = take(4)
+        hdf5 = {"ecg": ecg.signal_LT}
+        sent.append(form(("a.h5", hdf5_with(hdf5, a)), question="Normal?", **said, **canonical))
+        other = {"ecg": ecg.signal_LT, b: ecg.signal_LT}
+        sent.append(form(("a.h5", hdf5_with(other, c)), question="Normal?", **said, **canonical))
+        sent.append(form((f"{d}.h5", hdf5_with({d: np.zeros(3)}, d)), question="Normal?", **said))
+        a, b, c, d = take(4)
+        mat = {"ecg": ecg.signal_LT, "note": a}
+        sent.append(form((f"{b}.mat", matlab_with(mat)), question="Normal?", **said, **canonical))
+        mat = {c: ecg.signal_LT, d: ecg.signal_LT}
+        sent.append(form(("a.mat", matlab_with(mat)), question="Normal?", **said, **canonical))
+        a, b, c, d = take(4)
+        rows = "\n".join(",".join(map(str, row)) for row in table.tolist())
+        whole = f"{','.join(LEADS)}\n{rows}\n"
+        stated = {"sampling_rate": "100", "units": "mV"}
+        sent.append(form((f"{a}.csv", whole.encode()), question="Normal?", **stated))
+        sent.append(form(("a.csv", f"# {b}\n{whole}".encode()), question="Normal?", **stated))
+        sent.append(form(("a.csv", f"{c},{whole}".encode()), question="Normal?", **stated))
+        sent.append(form(("a.csv", f"{whole}{d}\n".encode()), question="Normal?", **stated))
+        a, b, c, d = take(4)
+        muse = MUSE.format(last=a, first=b)
+        sent.append(form((f"{c}.xml", muse.encode()), question="Normal?"))
+        sent.append(form(("a.xml", muse.replace("Test", d).encode()), question="Normal?"))
+        a, b, c, d = take(4)
+        philips = PHILIPS.format(last=a, first=b)
+        sent.append(form((f"{c}.xml", philips.encode()), question="Normal?"))
+        sent.append(form(("a.xml", philips.replace("<name>", f"<{d}>").encode()), question="?"))
+        sent.append(form((f"{take(1)[0]}.scp", scp), question="Normal?"))
     for name in left:
         file = {"name": f"{name}.xyz", "content": base64.b64encode(name.encode()).decode()}
         sent.append({"json": {"question": "Normal?", "ecgs": [{"file": file}]}})
