@@ -121,7 +121,15 @@ class Cluster:
     def start_node(self, node: Node) -> None:
         """Start Ray in the node's namespace."""
         place = ("--address", self._address, "--node-ip-address", node.address)
+        # Nodes of one machine share a folder, and two that start at once take the same names in it.
+        sockets = Path(self._folder) / "session_latest" / "sockets"
+        before = len(list(sockets.glob("raylet*")))
         self._start(*place, "--num-cpus=1", inside=("ip", "netns", "exec", node.name))
+        for _ in range(1200):
+            if len(list(sockets.glob("raylet*"))) > before:
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"Ray does not start in {node.name}")
 
     def kill(self) -> None:
         """Kill everything that was started, as a power cut would."""
