@@ -19,11 +19,20 @@ FIELDS = ("name", "value", "unit", "goal", "holds", "peer", "interval", "command
 SECTIONS = {
     "data": ["signal_reading", "ingest", "resampling", "packing"],
     "spine": ["shared_prefix"],
+    "sweep": [
+        "sweep_refusals",
+        "sweep_overhead",
+        "sweep_workers",
+        "sweep_kills",
+        "sweep_asha",
+        "sweep_weighting",
+    ],
 }
 LONG_SECTIONS = {
     "data": ["damaged_files", "delineation", "ingest_endurance", "feed"],
     "spine": ["real_ecgs", "official_noise"],
     "causal": ["strategies", "reliance"],
+    "sweep": ["sweep_soak"],
 }
 RESULTS = Path(__file__).parent / "results"
 
