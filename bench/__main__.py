@@ -20,12 +20,21 @@ SECTIONS = {
     "data": ["signal_reading", "ingest", "resampling", "packing"],
     "serve": ["serve_throughput"],
     "spine": ["shared_prefix"],
+    "sweep": [
+        "sweep_refusals",
+        "sweep_overhead",
+        "sweep_workers",
+        "sweep_kills",
+        "sweep_asha",
+        "sweep_weighting",
+    ],
     "train": ["train_peers", "train_checkpoints", "train_world_size"],
 }
 LONG_SECTIONS = {
     "data": ["damaged_files", "delineation", "ingest_endurance", "feed"],
     "spine": ["real_ecgs", "official_noise"],
     "causal": ["strategies", "reliance"],
+    "sweep": ["sweep_soak"],
     "train": [
         "train_zero",
         "train_overhead",

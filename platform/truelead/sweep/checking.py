@@ -33,7 +33,7 @@ SEARCHED = (
 trials are compared as they are."""
 
 _ENCODER = ("encoder", "encoder_training")
-_MAXIMUM_CHECKED = 1024
+_MAXIMUM_CHECKED = 256
 _MAXIMUM_BUILT = 64
 
 

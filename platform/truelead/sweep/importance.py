@@ -20,7 +20,7 @@ from truelead.sweep.sampling import ordered
 from truelead.sweep.space import SearchSpace, Values
 
 MINIMUM_TRIALS = 6
-_SAMPLES = 100
+_SAMPLES = 60
 
 
 @dataclass(frozen=True)
