@@ -59,6 +59,11 @@ def api_builder(
         if encoder is not None:
             encoding = serve.get_deployment_handle(encoder, app_name=application)
         opened: list[Door] = []
+
+        def close() -> None:
+            for one in opened:
+                one.close()
+
         api = create_api(
             ReplicaBackend(handle, timeout_seconds, bounds, encoding),
             access,
@@ -68,7 +73,7 @@ def api_builder(
             audit=None if audit is None else AuditTrail(Path(audit)),
             known=KnownEcgs(known_bytes),
             tracer=otlp_tracer() if traces else None,
-            on_close=lambda: [one.close() for one in opened],
+            on_close=close,
         )
         if door is not None:
             opened.append(Door(api, *door))
