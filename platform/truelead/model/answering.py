@@ -28,7 +28,7 @@ from truelead.model.build import load_model
 from truelead.model.joint import can_read_jointly, read_jointly
 from truelead.model.modeling import TrueLeadForConditionalGeneration
 from truelead.model.prefix import Prefixes, ReadPrefix, can_be_kept, read_each_prefix
-from truelead.model.processing import GroupInput, TrueLeadProcessor
+from truelead.model.processing import GroupInput, TrueLeadProcessor, in_lots
 from truelead.model.scoring import continue_greedily, generate_greedily, score_options
 from truelead.types import ANSWER_SEPARATOR, Ecg, Question
 
@@ -157,7 +157,7 @@ class Answerer:
         write = self.processor.prompts.answer
         scores: list[dict[str, float]] = []
         rows = max(1, self.rows // rows_per_question(self.model.config))
-        for some in _chunks(groups, rows):
+        for some in in_lots(groups, rows):
             questions = [question for group in some for question in group.questions]
             options = [closed_options(question) for question in questions]
             ids = [[write(option) for option in choices] for choices in options]
@@ -185,7 +185,7 @@ class Answerer:
         """
         tokenizer = self.processor.tokenizer
         texts: list[str] = []
-        for some in _chunks(groups, self.rows):
+        for some in in_lots(groups, self.rows):
             batch = self.processor.batch(some, ecgs=ecgs, features=features, prefixes=prefixes)
             rows = generate_greedily(
                 self.model,
@@ -283,7 +283,7 @@ class Answerer:
         """Scores of the options, or the free text, of each question; all of them in one pass."""
         prompts, tokenizer = self.processor.prompts, self.processor.tokenizer
         found: list[tuple[dict[str, float], str]] = []
-        for some in _chunks(groups, self.rows):
+        for some in in_lots(groups, self.rows):
             questions = [question for group in some for question in group.questions]
             choices = [closed_options(one) if closed(one) else () for one in questions]
             ids = [[prompts.answer(option) for option in options] for options in choices]
@@ -391,18 +391,3 @@ def _select(groups: Sequence[GroupInput], closed: bool) -> tuple[list[GroupInput
         if chosen:
             selected.append(GroupInput(group.ecgs, tuple(chosen), with_answers=False))
     return selected, places
-
-
-def _chunks(groups: Sequence[GroupInput], rows: int) -> list[list[GroupInput]]:
-    """Groups in lots of about `rows` questions, large groups cut, all without answers."""
-    chunks: list[list[GroupInput]] = []
-    room = 0
-    for group in groups:
-        for start in range(0, len(group.questions), rows):
-            part = group.questions[start : start + rows]
-            if len(part) > room:
-                chunks.append([])
-                room = rows
-            chunks[-1].append(GroupInput(group.ecgs, part, with_answers=False))
-            room -= len(part)
-    return chunks
