@@ -15,11 +15,12 @@ from truelead.service.door import Door
 from truelead.service.run import free_port
 
 
-def slow_app() -> FastAPI:
+def slow_app(begun: list[str]) -> FastAPI:
     app = FastAPI()
 
     @app.get("/slow")
     async def slow(request: Request) -> str:
+        begun.append("asked")
         await asyncio.sleep(0.5)
         return request.client.host if request.client else ""
 
@@ -28,7 +29,8 @@ def slow_app() -> FastAPI:
 
 def test_what_was_asked_is_answered_before_it_closes() -> None:
     port = free_port()
-    first, second = Door(slow_app(), "127.0.0.1", port), Door(slow_app(), "127.0.0.1", port)
+    begun: list[str] = []
+    first, second = (Door(slow_app(begun), "127.0.0.1", port) for _ in range(2))
     first.open()
     second.open()
     found: list[httpx.Response] = []
@@ -40,7 +42,9 @@ def test_what_was_asked_is_answered_before_it_closes() -> None:
     callers = [threading.Thread(target=ask) for _ in range(6)]
     for caller in callers:
         caller.start()
-    time.sleep(0.25)
+    deadline = time.monotonic() + 20
+    while len(begun) < len(callers) and time.monotonic() < deadline:
+        time.sleep(0.01)
     first.close()
     second.close()
     for caller in callers:
@@ -52,4 +56,4 @@ def test_what_was_asked_is_answered_before_it_closes() -> None:
 
 def test_an_address_that_is_not_here_is_refused() -> None:
     with pytest.raises(ServiceError, match="door: expected an address"):
-        Door(slow_app(), "192.0.2.1", free_port())
+        Door(slow_app([]), "192.0.2.1", free_port())

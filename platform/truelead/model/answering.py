@@ -26,10 +26,9 @@ from truelead.model.answer_rule import (
 from truelead.model.batch import Batch
 from truelead.model.build import load_model
 from truelead.model.joint import can_read_jointly, read_jointly
-from truelead.model.lots import in_lots
 from truelead.model.modeling import TrueLeadForConditionalGeneration
 from truelead.model.prefix import Prefixes, ReadPrefix, can_be_kept, read_each_prefix
-from truelead.model.processing import GroupInput, TrueLeadProcessor
+from truelead.model.processing import GroupInput, TrueLeadProcessor, in_lots
 from truelead.model.scoring import continue_greedily, generate_greedily, score_options
 from truelead.types import ANSWER_SEPARATOR, Ecg, Question
 

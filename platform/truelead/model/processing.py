@@ -248,6 +248,21 @@ class TrueLeadProcessor(ProcessorMixin):
         return torch.from_numpy(np.stack(ready).astype(np.float32, copy=False))
 
 
+def in_lots(groups: Sequence[GroupInput], rows: int) -> list[list[GroupInput]]:
+    """Groups in lots of about `rows` questions, large groups cut, all without answers."""
+    chunks: list[list[GroupInput]] = []
+    room = 0
+    for group in groups:
+        for start in range(0, len(group.questions), rows):
+            part = group.questions[start : start + rows]
+            if len(part) > room:
+                chunks.append([])
+                room = rows
+            chunks[-1].append(GroupInput(group.ecgs, part, with_answers=False))
+            room -= len(part)
+    return chunks
+
+
 def row_name(question: Question) -> str:
     """Names a row: which question, in which words, about which ECGs."""
     return f"{question.question_id}|{question.wording_id}|{'+'.join(question.ecg_ids)}"
