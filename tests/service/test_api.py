@@ -168,7 +168,7 @@ def bad_requests() -> Iterator[tuple[str, Callable[[dict[str, Any]], None], tupl
     yield "one option", change("options", ["yes"]), ("options", "at least 2")
     yield "same options", change("options", ["yes", "yes"]), ("options", "different")
     yield "many options", change("options", [str(i) for i in range(33)]), ("options", "32")
-    yield "unknown field", change("patient", "John Smith"), ("expected only", "question", "patient")
+    yield "unknown field", change("patient", "John"), ("expected only", "question", "1 of another")
     yield "no ECG", change("ecgs", []), ("ecgs", "at least 1")
     yield "three ECGs", third, ("ecgs", "at most 2", "found 3")
     yield "no ECGs field", remove("ecgs"), ("ecgs", "expected this field")

@@ -138,7 +138,7 @@ def parse_arguments(tree: Mapping[str, Any]) -> ServiceArguments:
             raise ConfigError(
                 f"args: unknown key {key!r} (expected {', '.join(_keys(first['loc'][:-1]))})"
             ) from None
-        raise ConfigError(f"args: {first_line([first])}") from None
+        raise ConfigError(f"args: {first_line([first], foreign=False)}") from None
 
 
 def model_folder(arguments: ServiceArguments) -> Path:

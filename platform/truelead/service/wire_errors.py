@@ -13,23 +13,25 @@ _NOT_SHOWN = {"body", SAMPLES_TAG, WFDB_TAG, FILE_TAG, KNOWN_TAG}
 _INPUT = "Input should be "
 
 
-def first_line(errors: Sequence[Mapping[str, Any]]) -> str:
+def first_line(errors: Sequence[Mapping[str, Any]], *, foreign: bool = True) -> str:
     """The first of pydantic's errors as "field: expected ...".
 
     Args:
         errors: `ValidationError.errors()`, or those of FastAPI's `RequestValidationError`.
+        foreign: whether a caller named the fields; names that no schema of the wire has are then
+            not repeated, since they may hold a patient's.
     """
     error = errors[0]
     if error["type"] == "json_invalid":
         # Its location is a place in the text, not a field.
         return "body: expected JSON, found another text"
-    return f"{_place(error['loc'])}: {_expected(error)}"
+    return f"{_place(error['loc'], foreign)}: {_expected(error)}"
 
 
-def _place(location: Sequence[int | str]) -> str:
+def _place(location: Sequence[int | str], foreign: bool) -> str:
     """ "ecgs.0.leads.V1.17" from pydantic's location, without what only the schema knows."""
     parts = [
-        str(part) if isinstance(part, int) or _is_shown(part) else "another"
+        str(part) if isinstance(part, int) or not foreign or _is_shown(part) else "another"
         for part in location
         if part not in _NOT_SHOWN
     ]
