@@ -38,8 +38,15 @@ def main(folder: Path) -> None:
         cluster.add_node(num_cpus=1, node_ip_address=address, **memory) for address in ADDRESSES
     ]
     os.environ["RAY_ADDRESS"] = cluster.address
+    # Until the cluster knows that the node is gone, workers are waited for in vain: on a crowded
+    # machine more than once.
     train = TrainConfig(
-        workers=2, min_workers=1, zero_stage=2, checkpoint_every=1, resize_seconds=600
+        workers=2,
+        min_workers=1,
+        zero_stage=2,
+        checkpoint_every=1,
+        resize_seconds=600,
+        max_controller_failures=10,
     )
 
     def end_one() -> None:
