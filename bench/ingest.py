@@ -33,7 +33,7 @@ from truelead.data.shards import ROWS_PER_GROUP, ensure_shard
 from truelead.types import Ecg, Record
 
 COMMAND = "make bench SECTION=data"
-RECORDS = {500: 6000, 100: 12000}
+RECORDS = {500: 12000, 100: 12000}
 PEER_RECORDS = 400
 ROUNDS = 3
 GOAL = 5.0
@@ -46,7 +46,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def _rows(rate: int) -> list[dict[str, Any]]:
-    data = settings(rate, 128)
+    data = settings(rate)
     with tempfile.TemporaryDirectory(prefix="truelead_bench_") as scratch:
         here = Path(scratch)
         records = listing(here / "set", data, RECORDS[rate])
