@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import yaml
-from markupsafe import Markup
 
 from truelead.data.durable import write_durable_text
-from truelead.evaluate import page
+from truelead.evaluate.page.document import document
 from truelead.evaluate.page.html import Html
 from truelead.evaluate.page.markdown import section_lines
-from truelead.evaluate.page.markup import element
 from truelead.sweep.chapters import headline, sections
 from truelead.sweep.results import (
     BEST,
@@ -45,40 +42,14 @@ def write_results(result: SweepResult) -> None:
 
 def render(result: SweepResult) -> str:
     """The page as text."""
-    name = result.plan.space.name
-    html = Html({"winner": "var(--good)", "parameter": "var(--accent)"})
-    built = sections(result)
-    style = Path(page.__file__).with_name("style.css").read_text(encoding="utf-8")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"TrueLead sweep: {name}"),
-        element("style", Markup(style)),  # noqa: S704  # our own file
+    return document(
+        f"TrueLead sweep: {result.plan.space.name}",
+        "Which configuration, and does it hold?",
+        headline(result),
+        NOTICE,
+        Html({"winner": "var(--good)", "parameter": "var(--accent)"}),
+        sections(result),
     )
-    links = [element("li", element("a", one.short, href=f"#{one.key}")) for one in built]
-    body = element(
-        "body",
-        element(
-            "header",
-            element(
-                "div",
-                element("p", f"TrueLead sweep: {name}", class_="over"),
-                element("p", "Which configuration, and does it hold?", class_="question"),
-                element("h1", headline(result)),
-                element("p", NOTICE, class_="notice", role="note"),
-            ),
-        ),
-        element(
-            "div",
-            element("nav", element("ol", *links), aria_label="Contents"),
-            element("main", *(html.section(section) for section in built)),
-            class_="page",
-        ),
-        element("footer", element("p", NOTICE, class_="notice", role="note")),
-    )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
 def to_markdown(result: SweepResult) -> str:
