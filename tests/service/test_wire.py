@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from truelead.service.client import to_wire
@@ -78,6 +78,10 @@ requests = (
     )
     | values
 )
+WELL_FORMED = {
+    "question": "q",
+    "ecgs": [{"sampling_rate": 100, "units": "mV", "leads": {lead: [0.1] * 200 for lead in LEADS}}],
+}
 
 
 class Always:
@@ -90,8 +94,9 @@ class Always:
         return self.description
 
     async def answer(self, ask: Any) -> Reply:
-        assert all(ecg.signal_LT.dtype == np.float32 for ecg in ask.ecgs)
-        assert all(not np.isinf(ecg.signal_LT).any() for ecg in ask.ecgs)
+        signals = [named.ecg.signal_LT for named in ask.ecgs]
+        assert all(signal_LT.dtype == np.float32 for signal_LT in signals)
+        assert all(not np.isinf(signal_LT).any() for signal_LT in signals)
         reliance = state_reliance(None, None, ecgs=len(ask.ecgs), free=not ask.options)
         return Reply("yes", ("yes",), {}, self.description, reliance, Work(1, 1))
 
@@ -109,6 +114,7 @@ def always(backend: Any) -> Always:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+@example(request_body=WELL_FORMED)
 @given(request_body=requests)
 def test_any_json_is_answered_or_refused_in_one_line(
     send: Send, always: Always, request_body: Any
