@@ -108,3 +108,30 @@ def test_too_many_waiting_are_refused() -> None:
     assert [one.status for one in refused] == [429, 429]
     with pytest.raises(ServiceError, match="too many"):
         raise refused[0]
+
+
+def test_nobody_is_waited_for_when_nobody_else_is_coming() -> None:
+    async def alone(coming: int) -> float:
+        batcher = Batcher(Work(0.0), BatchBounds(wait_seconds=0.3), coming=lambda: coming)
+        begun = time.monotonic()
+        await batcher(1)
+        return time.monotonic() - begun
+
+    assert asyncio.run(alone(0)) < 0.2
+    assert asyncio.run(alone(1)) >= 0.3
+
+
+def test_the_last_one_who_comes_sends_off_those_who_wait() -> None:
+    async def company() -> tuple[list[list[int]], float]:
+        work, coming = Work(0.0), [1]
+        batcher = Batcher(work, BatchBounds(wait_seconds=5.0), coming=lambda: coming[0])
+        first = asyncio.create_task(batcher(1))
+        await asyncio.sleep(0.02)
+        coming[0] = 0
+        begun = time.monotonic()
+        await asyncio.gather(first, batcher(2))
+        return work.batches, time.monotonic() - begun
+
+    batches, seconds = asyncio.run(company())
+    assert batches == [[1, 2]]
+    assert seconds < 2.0

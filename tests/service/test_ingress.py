@@ -146,8 +146,9 @@ def test_samples_go_once_and_again_where_a_replica_lacks_them(reply: Reply, ecgs
         await backend.answer(named(ecgs[2]))
 
     asyncio.run(questions())
-    # Whole at first; named; one of two whole; refused and sent at the model's rate; a new one too.
-    assert replicas.sent == [[False], [None], [None, False], [None], [True], [True]]
+    # As it came, since nobody has told the model's rate yet; named; one of two new, at the model's
+    # rate; refused, and sent at that rate; a new one.
+    assert replicas.sent == [[False], [None], [None, True], [None], [True], [True]]
 
 
 def test_questions_that_come_together_go_with_one_call(reply: Reply, ecgs: Any) -> None:

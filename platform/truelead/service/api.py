@@ -16,6 +16,7 @@ from truelead import __version__
 from truelead.errors import RecordError, ServiceError, TrueLeadError
 from truelead.service import limits
 from truelead.service.access import Access
+from truelead.service.arriving import Arriving
 from truelead.service.audit import AuditTrail
 from truelead.service.chat import check_model
 from truelead.service.context import DEADLINE_HEADER, Backend, Context
@@ -44,6 +45,7 @@ def create_api(
     allowed_origins: Collection[str] = (),
     audit: AuditTrail | None = None,
     known: KnownEcgs | None = None,
+    arriving: Arriving | None = None,
     on_close: Callable[[], object] = lambda: None,
     tracer: Any = None,
 ) -> FastAPI:
@@ -57,6 +59,7 @@ def create_api(
         allowed_origins: web origins whose pages may ask; none but the service's own by default.
         audit: keeps the digests of each answer.
         known: keeps the ECGs that were sent last.
+        arriving: counts the requests that have not reached the model yet.
         tracer: of OpenTelemetry; a span a request.
         on_close: called when the application ends, before what it keeps is written.
     """
@@ -99,6 +102,7 @@ def create_api(
         maximum_body_bytes=maximum_body_bytes,
         maximum_in_flight=maximum_in_flight,
         allowed_origins=allowed_origins,
+        arriving=arriving,
     )
     if allowed_origins:
         api.add_middleware(

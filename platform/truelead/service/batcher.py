@@ -1,8 +1,8 @@
 """Dynamic batching: what arrives together is worked on together, within bounds of time and tokens.
 
 A batch begins when the one before it is done and `wait_seconds` have passed since its first item
-came, or earlier when it is full. While a batch is worked on, the next one fills: under load nobody
-waits for the clock. Items keep the order in which they came.
+came, or earlier when it is full or nobody else is coming. While a batch is worked on, the next one
+fills: under load nobody waits for the clock. Items keep the order in which they came.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Batcher(Generic[Item, Found]):
         work: gives as many results as it gets items, in their order.
         bounds: of the batches.
         tokens_of: cost of an item.
+        coming: further items that are known to be on their way; None: nobody knows.
     """
 
     def __init__(
@@ -61,14 +62,16 @@ class Batcher(Generic[Item, Found]):
         work: Callable[[Sequence[Item]], Awaitable[Sequence[Found]]],
         bounds: BatchBounds,
         tokens_of: Callable[[Item], int] = lambda _: 1,
+        coming: Callable[[], int] | None = None,
     ) -> None:
         self._work = work
         self._bounds = bounds
         self._tokens_of = tokens_of
+        self._coming = coming
         self._queue: deque[_Waiting[Item, Found]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._gathering: asyncio.Task[None] | None = None
-        self._full = asyncio.Event()
+        self._no_wait = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -86,13 +89,15 @@ class Batcher(Generic[Item, Found]):
             raise ServiceError("model: too many questions wait", status=429)
         done: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(item, self._tokens_of(item), time.monotonic(), done))
-        if self._is_full():
-            self._full.set()
+        if self._is_complete():
+            self._no_wait.set()
         self._next()
         # Who gives up cancels the future; a batch that has not begun then leaves the item out.
         return await done
 
-    def _is_full(self) -> bool:
+    def _is_complete(self) -> bool:
+        if self._coming is not None and self._coming() == 0:
+            return True
         if len(self._queue) >= self._bounds.size:
             return True
         return sum(one.tokens for one in self._queue) >= self._bounds.tokens
@@ -104,11 +109,11 @@ class Batcher(Generic[Item, Found]):
 
     async def _gather(self) -> None:
         left = self._queue[0].since + self._bounds.wait_seconds - time.monotonic()
-        if left > 0 and not self._is_full():
-            self._full.clear()
+        if left > 0 and not self._is_complete():
+            self._no_wait.clear()
             try:
                 async with asyncio.timeout(left):
-                    await self._full.wait()
+                    await self._no_wait.wait()
             except TimeoutError:
                 pass
         batch = self._take()

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from truelead.errors import ServiceError
 from truelead.service.access import Access
+from truelead.service.arriving import Arriving
 from truelead.service.wire import ErrorDetail, ErrorResponse
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
@@ -59,6 +60,7 @@ class Gate:
         maximum_body_bytes: of one request.
         maximum_in_flight: requests that wait or are answered; more are refused, unread.
         allowed_origins: web origins, beside the service's own, whose pages may ask.
+        arriving: counts the requests that have not reached the model yet.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Gate:
         maximum_body_bytes: int,
         maximum_in_flight: int,
         allowed_origins: Collection[str] = (),
+        arriving: Arriving | None = None,
     ) -> None:
         self.app = app
         self.access = access
         self.maximum_body_bytes = maximum_body_bytes
         self.maximum_in_flight = maximum_in_flight
         self.allowed_origins = frozenset(allowed_origins)
+        self.arriving = Arriving() if arriving is None else arriving
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +95,8 @@ class Gate:
             return
         self._in_flight += 1
         try:
-            await self._pass(scope, receive, send)
+            with self.arriving.request():
+                await self._pass(scope, receive, send)
         finally:
             self._in_flight -= 1
 

@@ -10,6 +10,7 @@ from ray import serve
 
 from truelead.service.access import Access
 from truelead.service.api import create_api
+from truelead.service.arriving import Arriving
 from truelead.service.audit import AuditTrail
 from truelead.service.batcher import BatchBounds
 from truelead.service.door import Door
@@ -58,6 +59,7 @@ def api_builder(
         encoding = None
         if encoder is not None:
             encoding = serve.get_deployment_handle(encoder, app_name=application)
+        arriving = Arriving()
         opened: list[Door] = []
 
         def close_doors() -> None:
@@ -65,13 +67,14 @@ def api_builder(
                 one.close()
 
         api = create_api(
-            ReplicaBackend(handle, timeout_seconds, bounds, encoding),
+            ReplicaBackend(handle, timeout_seconds, bounds, encoding, arriving),
             access,
             maximum_body_bytes=maximum_body_bytes,
             maximum_in_flight=maximum_in_flight,
             allowed_origins=allowed_origins,
             audit=None if audit is None else AuditTrail(Path(audit)),
             known=KnownEcgs(known_bytes),
+            arriving=arriving,
             on_close=close_doors,
             tracer=otlp_tracer() if traces else None,
         )

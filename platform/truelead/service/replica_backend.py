@@ -22,6 +22,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from truelead.errors import ServiceError, TrueLeadError
+from truelead.service.arriving import Arriving
 from truelead.service.batcher import BatchBounds, Batcher
 from truelead.service.exchange import (
     EcgKey,
@@ -58,6 +59,7 @@ class ReplicaBackend:
         timeout_seconds: for one answer, queueing included.
         bounds: of the questions that go with one call.
         encoder: of the encoder's deployment, where it is one of its own.
+        arriving: requests that will soon ask, for which a call waits.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class ReplicaBackend:
         timeout_seconds: float,
         bounds: BatchBounds | None = None,
         encoder: DeploymentHandle | None = None,
+        arriving: Arriving | None = None,
     ) -> None:
+        self._arriving = arriving
         self._handle = handle
         self._encoder = encoder
         self._timeout = timeout_seconds
@@ -93,6 +97,9 @@ class ReplicaBackend:
                     raise shares
                 reply = replace(reply, attribution=shares)
         self._described = (time.monotonic(), reply.model)
+        if self._wanted is None:
+            # From now on new ECGs are brought to the model's rate here, beside the replicas' work.
+            self._wanted = MissingEcgs(reply.model.sampling_rate, reply.model.seconds)
         waited = time.monotonic() - begun - reply.work.worked_seconds
         return replace(reply, work=replace(reply.work, waited_seconds=max(0.0, waited)))
 
@@ -140,6 +147,8 @@ class ReplicaBackend:
                 sent = inquiry
             else:
                 sent = await self._lightened(inquiry)
+            if self._arriving is not None:
+                self._arriving.arrived()
             found = await batcher(sent)
             if isinstance(found, TrueLeadError):
                 raise found
@@ -181,7 +190,8 @@ class ReplicaBackend:
     def _batcher(self) -> Batcher[Inquiry, Any]:
         loop = asyncio.get_running_loop()
         if loop not in self._batchers:
-            self._batchers[loop] = Batcher(self._answer_many, self._bounds)
+            coming = None if self._arriving is None else self._arriving.__len__
+            self._batchers[loop] = Batcher(self._answer_many, self._bounds, coming=coming)
         return self._batchers[loop]
 
     async def _answer_many(self, inquiries: Sequence[Inquiry]) -> _Outcomes:
