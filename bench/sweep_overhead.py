@@ -25,7 +25,7 @@ from truelead.sweep.space import parse_space
 from truelead.sweep.stages import StagePool
 from truelead.sweep.tuning import run_trials
 
-ROUNDS, TRIALS, STEPS = 2, 5, 80
+ROUNDS, TRIALS, STEPS = 2, 4, 600
 GOAL_PERCENT = 10.0
 SPACE = {
     "name": "timed",

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truelead.evaluate.metrics import is_correct, is_failure, score
+from truelead.evaluate.metrics import is_correct, is_failure, right_probability_rows, score
 from truelead.evaluate.predictions import Prediction, Trial
-from truelead.types import Question
+from truelead.types import ANSWER_SEPARATOR, Question
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,16 @@ def test_empty_generations_count_as_wrong() -> None:
     assert found.questions == 2
     assert found.micro == 0.5
     assert found.failures == 0.5
+
+
+def test_the_probability_of_what_is_right() -> None:
+    trials = [_trial("single-verify", ("yes",)), _trial("single-query", ("a", "b"))]
+    options = {"a": 0.1, "b": 0.2, "a; b": 0.3, "b; a": 0.2, "c": 0.2}
+    joined = {name.replace("; ", ANSWER_SEPARATOR): one for name, one in options.items()}
+    said = [Prediction(("no",), {"yes": 0.25, "no": 0.75}), Prediction(("c",), joined)]
+    assert right_probability_rows(trials, said).tolist() == pytest.approx([0.25, 0.5])
+    written = [Prediction(("yes",)), Prediction(("a",))]
+    assert right_probability_rows(trials, written).tolist() == [1.0, 0.0]
 
 
 def test_macro_weighs_types_alike() -> None:

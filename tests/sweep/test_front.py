@@ -54,6 +54,13 @@ def test_equal_ones_are_told_apart_by_the_other_objectives() -> None:
     assert choose_best((trial(0, 0.7), cheap), space(objectives=["balanced"])) == 0
 
 
+def test_equal_ones_are_at_last_told_apart_by_their_certainty() -> None:
+    trials = [trial(0, 0.7), trial(1, 0.7), trial(2, 0.7)]
+    for one, sure in zip(trials, (0.5, 0.6, 0.4), strict=True):
+        one.reports[-1]["balanced_probability"] = sure
+    assert choose_best(trials, space()) == 1
+
+
 def test_a_constraint_shuts_out_the_best_score() -> None:
     blind = trial(0, 0.9, reliance=0.01)
     floors = space(constraints={"reliance": 0.05})

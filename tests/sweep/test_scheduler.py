@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,12 @@ from truelead.sweep.journal import Journal
 from truelead.sweep.objective import FAILED
 from truelead.sweep.population import within
 from truelead.sweep.resources import trial_resources
-from truelead.sweep.scheduler import SCHEDULERS, JournalledScheduler, build_scheduler
+from truelead.sweep.scheduler import (
+    SCHEDULERS,
+    JournalledScheduler,
+    build_scheduler,
+    report_of,
+)
 from truelead.sweep.space import SchedulerConfig, SearchSpace, parse_space
 from truelead.train.resources import check_resources
 
@@ -52,8 +58,14 @@ class Controller:
         return []
 
 
-def decisions(name: str, scores: Scores, folder: Path) -> list[dict[int, str]]:
-    """What the scheduler says to each trial's reports, one trial after the other."""
+def decisions(
+    name: str, scores: Scores, folder: Path, sure: Sequence[float] = ()
+) -> list[dict[int, str]]:
+    """What the scheduler says to each trial's reports, one trial after the other.
+
+    Args:
+        sure: of each trial, the probability that it gives to what is right.
+    """
     recipe = parse_recipe({"name": "stops"})
     journal = Journal(folder, "key")
     scheduler = JournalledScheduler(build_scheduler(space(name), recipe), journal, 40)
@@ -67,6 +79,8 @@ def decisions(name: str, scores: Scores, folder: Path) -> list[dict[int, str]]:
         result: dict[str, float] = {}
         for steps, score in reports.items():
             result = {"steps": steps, "balanced": score, "confounded": 0.5}
+            if sure:
+                result["balanced_probability"] = sure[number]
             found[steps] = scheduler.on_trial_result(Controller(), trial, result)
             if found[steps] == "STOP":
                 break
@@ -91,6 +105,18 @@ def test_asha_stops_the_worse_trial_early(tmp_path: Path) -> None:
     assert later[1] == {10: "CONTINUE", 20: "STOP"}
     better = decisions("asha", [GOOD, {10: 0.65, 20: 0.75, 40: 0.9}], tmp_path / "c")
     assert better[1] == {10: "CONTINUE", 20: "CONTINUE", 40: "STOP"}
+
+
+def test_asha_tells_trials_apart_that_answer_alike(tmp_path: Path) -> None:
+    alike = {10: 0.6, 20: 0.6, 40: 0.6}
+    tied = decisions("asha", [alike, alike, alike], tmp_path / "tied")
+    assert [sorted(said) for said in tied] == [[10, 20, 40]] * 3
+    told = decisions("asha", [alike, alike, alike], tmp_path / "told", [0.53, 0.51, 0.55])
+    assert [sorted(said) for said in told] == [[10, 20, 40], [10], [10, 20, 40]]
+    # A right answer more outweighs any certainty.
+    more = decisions("asha", [alike, {10: 0.601, 20: 0.601, 40: 0.6}], tmp_path / "m", [0.9, 0.5])
+    assert sorted(more[1]) == [10, 20, 40]
+    assert report_of({"steps": 10, "balanced_probability": 0.53})["balanced_probability"] == 0.53
 
 
 def test_the_median_rule_stops_what_is_below_the_others_means(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truelead.evaluate.predictions import Prediction, Trial
+from truelead.types import ANSWER_SEPARATOR
 
 
 def normalise(answers: Sequence[str]) -> frozenset[str]:
@@ -64,6 +65,28 @@ def correct_rows(trials: Sequence[Trial], predictions: Sequence[Prediction]) -> 
             for trial, prediction in zip(trials, predictions, strict=True)
         ],
         dtype=np.bool_,
+    )
+
+
+def right_probability_rows(
+    trials: Sequence[Trial], predictions: Sequence[Prediction]
+) -> NDArray[np.float64]:
+    """Probability of a right answer, one for each trial: of the options that are right together.
+
+    A generated answer, which has no probability, counts 1 where it is right and 0 where it is not.
+    """
+    return np.array(
+        [
+            sum(
+                probability
+                for option, probability in prediction.option_probabilities.items()
+                if is_correct(trial.question.answers, option.split(ANSWER_SEPARATOR))
+            )
+            if prediction.option_probabilities
+            else float(is_correct(trial.question.answers, prediction.answers))
+            for trial, prediction in zip(trials, predictions, strict=True)
+        ],
+        dtype=np.float64,
     )
 
 

@@ -22,7 +22,7 @@ from truelead.debias.setup import Setup, build_setup
 from truelead.errors import ConfigError
 from truelead.evaluate.asked import at_most, refuse_known_patients
 from truelead.evaluate.bootstrap import Clusters, Interval, interval, paired_difference
-from truelead.evaluate.metrics import correct_rows
+from truelead.evaluate.metrics import correct_rows, right_probability_rows
 from truelead.evaluate.predictions import Predictor, Trial
 from truelead.evaluate.suites.random_ecg import substitutes
 from truelead.sweep.cost import answer_flops, parameter_count
@@ -34,7 +34,11 @@ TEST_SETS = {"balanced": "balanced/train-wordings", "confounded": "confounded/tr
 
 RELIANCE = "reliance"
 METRICS = (*TEST_SETS, RELIANCE)
-_SCHEMA = 1
+PROBABILITY = "_probability"
+"""End of the name of a metric's tie-break: the mean probability that the model gives to what is
+right, where the metric counts what it says."""
+
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,14 @@ class Score:
     Attributes:
         metrics: metric -> its value, a share of right answers or the difference of two, with its
             95 % interval over patients.
+        probabilities: metric -> the same of the probabilities of the right answers, which tell
+            apart models that say the same.
         parameters: numbers in the model's file.
         flops: floating-point operations of an answer, 0 where they were not counted.
     """
 
     metrics: Mapping[str, Interval]
+    probabilities: Mapping[str, float]
     parameters: int
     flops: float = 0.0
 
@@ -153,34 +160,40 @@ class DevelopmentQuestions:
             predictor = ModelPredictor(
                 model_folder, self.store, ecgs_per_batch=self._recipe.evaluate.batch_ecgs
             )
-            metrics = self.score_of(predictor)
+            metrics, probabilities = self.score_of(predictor)
             flops = 0.0
             if self._count_flops:
                 flops = answer_flops(predictor, self.trials["balanced"])
-            found = Score(metrics, parameter_count(model_folder), flops)
+            found = Score(metrics, probabilities, parameter_count(model_folder), flops)
             write_durable_text(kept, json.dumps(asdict(found)))
             found = _read(kept)  # as a later start reads it
             assert found is not None, "just written"
         return found
 
-    def score_of(self, predictor: Predictor) -> dict[str, Interval]:
-        """The metrics of anything that answers, with their intervals."""
+    def score_of(self, predictor: Predictor) -> tuple[dict[str, Interval], dict[str, float]]:
+        """The metrics of anything that answers, with their intervals, and their tie-breaks."""
         samples = self._recipe.evaluate.bootstrap_samples
-        found, right = {}, {}
+        found, right, sure = {}, {}, {}
         for metric, trials in self.trials.items():
-            right[metric] = correct_rows(trials, predictor.predict(trials)).astype(np.float64)
+            predictions = predictor.predict(trials)
+            right[metric] = correct_rows(trials, predictions).astype(np.float64)
+            sure[metric] = right_probability_rows(trials, predictions)
             found[metric] = interval(right[metric], self._clusters(trials), samples=samples)
         if self._substituted:
             place = {trial.question: row for row, trial in enumerate(self.trials["balanced"])}
-            own = right["balanced"][[place[trial.question] for trial in self._substituted]]
-            other = correct_rows(self._substituted, predictor.predict(self._substituted))
+            places = [place[trial.question] for trial in self._substituted]
+            own = right["balanced"][places]
+            predictions = predictor.predict(self._substituted)
+            other = correct_rows(self._substituted, predictions)
             found[RELIANCE] = paired_difference(
                 own,
                 other.astype(np.float64),
                 self._clusters(self._substituted),
                 samples=samples,
             )
-        return found
+            unsure = right_probability_rows(self._substituted, predictions)
+            sure[RELIANCE] = sure["balanced"][places] - unsure
+        return found, {metric: float(rows.mean()) for metric, rows in sure.items()}
 
     def _clusters(self, trials: tuple[Trial, ...]) -> Clusters:
         records = self.setup.records
@@ -195,4 +208,4 @@ def _read(path: Path) -> Score | None:
     except (OSError, ValueError):
         return None
     metrics = {name: Interval(**one) for name, one in tree["metrics"].items()}
-    return Score(metrics, int(tree["parameters"]), float(tree["flops"]))
+    return Score(metrics, tree["probabilities"], int(tree["parameters"]), float(tree["flops"]))

@@ -9,6 +9,7 @@ from typing import Literal
 from truelead.errors import TrueLeadError
 from truelead.study.table import pareto_front
 from truelead.sweep.cost import cost_of
+from truelead.sweep.development import PROBABILITY
 from truelead.sweep.journal import Report
 from truelead.sweep.space import SearchSpace, Values
 
@@ -69,7 +70,8 @@ def aims(space: SearchSpace, report: Report) -> tuple[float, ...]:
 
 def choose_best(trials: Sequence[TrialResult], space: SearchSpace) -> int:
     """The winner's number: of those trained longest that keep the constraints, the best by the
-    metric; of equal ones the best by the other objectives, then the first.
+    metric; of equal ones the best by the other objectives, then the one that is surer of what is
+    right, then the first.
 
     Where none keeps them, the one that breaks them least; the report says so.
 
@@ -86,6 +88,7 @@ def choose_best(trials: Sequence[TrialResult], space: SearchSpace) -> int:
             t.steps,
             -shortfall(space, t.reports[-1]),
             aims(space, t.reports[-1]),
+            t.reports[-1].get(f"{space.metric}{PROBABILITY}", 0.0),
             -t.trial,
         ),
     ).trial

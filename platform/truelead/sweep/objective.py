@@ -168,11 +168,14 @@ def scored(
     plan: SweepPlan, trained: tuple[TrainedStage, ...], steps: int, wall_seconds: float
 ) -> Report:
     """The report of a trained rung."""
+    from truelead.sweep.development import PROBABILITY
+
     start = time.monotonic()
     found = questions_of(plan).score(trained[-1].folder)
     report: Report = {"steps": float(steps)}
     for metric, one in found.metrics.items():
         report |= {metric: one.estimate, f"{metric}_low": one.low, f"{metric}_high": one.high}
+    report |= {f"{metric}{PROBABILITY}": one for metric, one in found.probabilities.items()}
     return report | {
         "parameters": float(found.parameters),
         "flops": found.flops,

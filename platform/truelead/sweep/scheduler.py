@@ -8,10 +8,14 @@ from typing import Any
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from truelead.config import Recipe
+from truelead.sweep.development import PROBABILITY
 from truelead.sweep.journal import CONTINUE, STOP, Journal, Report
 from truelead.sweep.objective import FAILED, number_of
 from truelead.sweep.population import mutations, within
 from truelead.sweep.space import SearchSpace
+
+SMALLER_THAN_AN_ANSWER = 1e-6
+"""Weight of a tie-break: no set of questions is so large that one answer is worth less."""
 
 
 def build_scheduler(space: SearchSpace, recipe: Recipe) -> Any:
@@ -74,7 +78,7 @@ class JournalledScheduler(TrialScheduler):
         if (number, steps) in self._passed:
             return log.decisions[steps]
         self._passed.add((number, steps))
-        decision: str = self._inner.on_trial_result(tune_controller, trial, result)
+        decision: str = self._inner.on_trial_result(tune_controller, trial, self._untied(result))
         decision = log.decisions.get(steps, decision)
         if steps >= self._last:
             decision = STOP
@@ -87,6 +91,16 @@ class JournalledScheduler(TrialScheduler):
         if decision == STOP:
             self._journal.end(number, "finished" if steps >= self._last else "stopped early")
         return decision
+
+    def _untied(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The result with a score that its tie-break has moved by less than one answer.
+
+        Short trainings often give the same answers throughout; a scheduler would keep them all.
+        """
+        tie_break = result.get(f"{self.metric}{PROBABILITY}")
+        if tie_break is None:
+            return result
+        return {**result, self.metric: result[self.metric] + SMALLER_THAN_AN_ANSWER * tie_break}
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """See `TrialScheduler`."""
@@ -125,7 +139,7 @@ REPORTED = (
     *(
         f"{metric}{end}"
         for metric in ("balanced", "confounded", "reliance")
-        for end in ("", "_low", "_high")
+        for end in ("", "_low", "_high", PROBABILITY)
     ),
     "parameters",
     "flops",
