@@ -18,7 +18,7 @@ import pydicom
 import pytest
 import scipy.io
 
-from tests.signal.formats import scp_ecg_encoder
+from tests.signal.formats import ge_muse_document, philips_document, scp_ecg_encoder
 from truelead.service.access import Access
 from truelead.service.api import create_api
 from truelead.service.audit import AuditTrail, read_audit
@@ -58,19 +58,9 @@ def dicom_with(content: bytes, names: list[str]) -> bytes:
     return buffer.getvalue()
 
 
-MUSE = """<?xml version="1.0"?>
-<!DOCTYPE RestingECG SYSTEM "restecg.dtd">
-<RestingECG><PatientDemographics><PatientLastName>{last}</PatientLastName>
-<PatientFirstName>{first}</PatientFirstName></PatientDemographics>
-<Waveform><WaveformType>Rhythm</WaveformType><SampleBase>500</SampleBase>
-<LeadData><LeadID>Test</LeadID><WaveFormData>AAAA</WaveFormData></LeadData></Waveform></RestingECG>
-"""
-PHILIPS = """<?xml version="1.0"?>
-<restingecgdata xmlns="http://www3.medical.philips.com"><documentinfo>
-<documentversion>1.04</documentversion></documentinfo><patient><generalpatientdata><name>
-<lastname>{last}</lastname><firstname>{first}</firstname></name></generalpatientdata></patient>
-</restingecgdata>
-"""
+def named(whole: str, document: Any, last: str, first: str) -> str:
+    """The document with its own patient's name and number exchanged for others."""
+    return whole.replace(document.PATIENT[0], last).replace(document.PATIENT[1], first)
 
 
 def hdf5_with(arrays: dict[str, Any], name: str) -> bytes:
@@ -113,9 +103,9 @@ def requests(names: list[str], ecg: Ecg, folder: Path) -> list[dict[str, Any]]:
     said = {"sampling_rate": "100", "units": "mV", "orientation": "leads-by-samples"}
     canonical = {"leads": ",".join(LEADS)}
     digital = np.rint(ecg.signal_LT * 1000).astype(np.int64)
-    scp = scp_ecg_encoder.twelve_leads(digital)
+    muse_leads, philips_leads = ge_muse_document.digits_of(), philips_document.digits_of()
     table = ecg.signal_LT.T.round(3)
-    while len(left) >= 47:
+    while len(left) >= 49:
         a, b, c, d = take(4)
         commented = header.replace("plain.dat", f"{a}.dat").replace("plain ", f"{a} ", 1)
         commented += f"# Name: {b}\n# <age>: {c}\n"
@@ -168,14 +158,18 @@ def requests(names: list[str], ecg: Ecg, folder: Path) -> list[dict[str, Any]]:
         sent.append(form(("a.csv", f"{c},{whole}".encode()), question="Normal?", **stated))
         sent.append(form(("a.csv", f"{whole}{d}\n".encode()), question="Normal?", **stated))
         a, b, c, d = take(4)
-        muse = MUSE.format(last=a, first=b)
+        muse = named(ge_muse_document.whole(muse_leads), ge_muse_document, a, b)
         sent.append(form((f"{c}.xml", muse.encode()), question="Normal?"))
-        sent.append(form(("a.xml", muse.replace("Test", d).encode()), question="Normal?"))
+        wrong = muse.replace("<LeadID>V1<", f"<LeadID>{d}<")
+        sent.append(form(("a.xml", wrong.encode()), question="Normal?"))
         a, b, c, d = take(4)
-        philips = PHILIPS.format(last=a, first=b)
+        philips = named(philips_document.whole(philips_leads), philips_document, a, b)
         sent.append(form((f"{c}.xml", philips.encode()), question="Normal?"))
-        sent.append(form(("a.xml", philips.replace("<name>", f"<{d}>").encode()), question="?"))
-        sent.append(form((f"{take(1)[0]}.scp", scp), question="Normal?"))
+        wrong = philips.replace("PhilipsECG", d)
+        sent.append(form(("a.xml", wrong.encode()), question="Normal?"))
+        a, b, c = take(3)
+        scp = scp_ecg_encoder.twelve_leads(digital, patient={0: a, 1: b, 2: c})
+        sent.append(form(("a.scp", scp), question="Normal?"))
     for name in left:
         file = {"name": f"{name}.xyz", "content": base64.b64encode(name.encode()).decode()}
         sent.append({"json": {"question": "Normal?", "ecgs": [{"file": file}]}})
