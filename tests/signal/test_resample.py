@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -108,3 +110,16 @@ def test_fit_duration_keeps_the_beginning_and_pads_with_nan() -> None:
 def test_impossible_durations(seconds: float) -> None:
     with pytest.raises(InvalidEcg, match="seconds: expected at least 1 sample"):
         fit_duration(tone(1.0, 100.0), seconds)
+
+
+@pytest.mark.parametrize(("old", "new"), [(500, 100), (250, 100), (128, 500), (1000, 100)])
+def test_the_filter_in_the_frequency_domain_is_the_one_tap_by_tap(
+    old: int, new: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(7)
+    signal_LT = (5.0 + np.cumsum(rng.normal(0, 0.05, (12, 4 * old)), axis=1)).astype(np.float32)
+    fast = resample(Ecg(signal_LT, float(old)), float(new)).signal_LT
+    monkeypatch.setattr(importlib.import_module("truelead.signal.resample"), "_LARGEST_STUFFING", 0)
+    slow = resample(Ecg(signal_LT, float(old)), float(new)).signal_LT
+    assert fast.dtype == slow.dtype == np.float32
+    np.testing.assert_allclose(fast, slow, rtol=0, atol=2e-5)

@@ -2,7 +2,8 @@
 
 Polyphase filtering with a Kaiser-windowed low-pass (Crochiere & Rabiner, Multirate Digital Signal
 Processing, 1983): flat to 0.88 of the lower Nyquist frequency, at least 60 dB down from that
-Nyquist frequency on.
+Nyquist frequency on. For the common rates the filter is applied in the frequency domain, which is
+many times faster than tap by tap.
 
 Shape suffixes: L leads (12), T samples before, U samples after.
 """
@@ -14,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import firwin, upfirdn
+from scipy.signal import fftconvolve, firwin, upfirdn
 
 from truelead.errors import InvalidEcg
 from truelead.types import Ecg
@@ -27,6 +28,10 @@ _KAISER_BETA = 6.8
 
 _LARGEST_DENOMINATOR = 2000
 """Rates are matched as a fraction; at this size 10 s are off by less than 3 microseconds."""
+
+
+_LARGEST_STUFFING = 8
+"""Zeros put between the samples, up to which the whole stuffed signal is filtered at once."""
 
 
 def resample(ecg: Ecg, sampling_rate: float) -> Ecg:
@@ -131,11 +136,26 @@ def _filter(signal_RT: NDArray[np.float32], ratio: Fraction, samples: int) -> ND
     padded = np.pad(signal_RT, ((0, 0), (blocks * down,) * 2), mode="reflect", reflect_type="odd")
     # Leading zeros make the filter's delay a whole number of outputs.
     zeros = -half % down
-    filtered = upfirdn(np.concatenate([np.zeros(zeros, np.float32), low_pass]), padded, up, down)
+    filtered = _convolve(padded, np.concatenate([np.zeros(zeros, np.float32), low_pass]), up, down)
     start = (half + zeros) // down + blocks * up
     cut: NDArray[np.float32] = filtered[:, start : start + samples].astype(np.float32, copy=False)
     assert cut.shape[1] == samples
     return cut
+
+
+def _convolve(
+    signal_RT: NDArray[np.float32], low_pass: NDArray[np.float32], up: int, down: int
+) -> NDArray[np.float32]:
+    """Zeros between the inputs, the filter, and every `down`-th output."""
+    if up > _LARGEST_STUFFING:
+        return np.asarray(upfirdn(low_pass, signal_RT, up, down), np.float32)
+    stuffed_RT = signal_RT
+    if up > 1:
+        rows, inputs = signal_RT.shape
+        stuffed_RT = np.zeros((rows, (inputs - 1) * up + 1), np.float32)
+        stuffed_RT[:, ::up] = signal_RT
+    filtered_RT = fftconvolve(stuffed_RT, low_pass[None], mode="full", axes=1)
+    return np.asarray(filtered_RT[:, ::down], np.float32)
 
 
 def _bridge_gaps(
