@@ -117,19 +117,14 @@ class Cluster:
         place = ("--node-ip-address", _HEAD, "--temp-dir", self._folder)
         self._start("--head", *place, *ports, "--num-cpus=0")
         _wait_for(self._address)
+        self._wait_for_sockets(0, "the head")
 
     def start_node(self, node: Node) -> None:
         """Start Ray in the node's namespace."""
         place = ("--address", self._address, "--node-ip-address", node.address)
-        # Nodes of one machine share a folder, and two that start at once take the same names in it.
-        sockets = Path(self._folder) / "session_latest" / "sockets"
-        before = len(list(sockets.glob("raylet*")))
+        before = self._sockets()
         self._start(*place, "--num-cpus=1", inside=("ip", "netns", "exec", node.name))
-        for _ in range(1200):
-            if len(list(sockets.glob("raylet*"))) > before:
-                return
-            time.sleep(0.2)
-        raise RuntimeError(f"Ray does not start in {node.name}")
+        self._wait_for_sockets(before, node.name)
 
     def kill(self) -> None:
         """Kill everything that was started, as a power cut would."""
@@ -137,6 +132,20 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def _sockets(self) -> int:
+        """Of the nodes that have come up.
+
+        Nodes of one machine share a folder, and two that start at once take the same names in it.
+        """
+        return len(list((Path(self._folder) / "session_latest" / "sockets").glob("raylet*")))
+
+    def _wait_for_sockets(self, before: int, name: str) -> None:
+        for _ in range(1200):
+            if self._sockets() > before:
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"Ray does not start in {name}")
 
     def _start(self, *options: str, inside: tuple[str, ...] = ()) -> None:
         ray = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block")
