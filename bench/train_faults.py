@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import shutil
 import signal
 import tempfile
 import time
@@ -30,6 +31,7 @@ from truelead.train.engine import Engine
 COMMAND = "make soak SECTION=train"
 KILLS = 30
 STEPS = 24
+_TRIES = 10
 KINDS = ("step", "save", "marker", "moment")
 ENGINES = [
     {"optimizer": optimizer, "zero_stage": stage, "dtype": dtype}
@@ -64,7 +66,12 @@ def kill_row(kills: int, command: str) -> dict[str, Any]:
                 whole = replace(run, folder=Path(scratch) / f"whole-{len(undisturbed)}")
                 finish(start(whole))
                 undisturbed[name] = result(whole)["digest"]
-            happened[kind] += _kill(run, kind, chance)
+            for _ in range(_TRIES):
+                if _kill(run, kind, chance):
+                    happened[kind] += 1
+                    break
+                # It was over before the moment came.
+                shutil.rmtree(run.folder)
             finish(start(run))
             same += result(run)["digest"] == undisturbed[name]
     killed = ", ".join(f"{count} {kind}" for kind, count in happened.items())
