@@ -38,6 +38,8 @@ os.environ.update(
     OMP_NUM_THREADS="1",
     OMP_WAIT_POLICY="PASSIVE",
     RAY_worker_niceness="0",
+    RAY_SERVE_USE_GRPC_BY_DEFAULT="1",
+    RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD="0",
     HF_HUB_OFFLINE="1",
     TOKENIZERS_PARALLELISM="false",
     PYTHONPATH=os.pathsep.join(

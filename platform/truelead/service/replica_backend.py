@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from grpc.aio import AioRpcError
 from ray.exceptions import ObjectLostError, RayActorError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
@@ -47,6 +48,15 @@ SENDINGS = 3
 
 REMEMBERED = 65_536
 """ECGs that the replicas are thought to have read."""
+
+_DIED = (
+    RayActorError,
+    ObjectLostError,
+    DeploymentUnavailableError,
+    TaskCancelledError,
+    AioRpcError,
+)
+"""What a call ends with whose replica has died, by gRPC or through Ray's object store."""
 
 _Outcomes = list[Reply | MissingEcgs | TrueLeadError]
 
@@ -234,7 +244,7 @@ class ReplicaBackend:
                 return await getattr(self._handle, method).remote(*arguments, *more)
             except BackPressureError:
                 raise ServiceError("model: too many questions wait", status=429) from None
-            except (RayActorError, ObjectLostError, DeploymentUnavailableError, TaskCancelledError):
+            except _DIED:
                 if attempt == ATTEMPTS - 1:
                     break
                 await asyncio.sleep(min(0.1 * 2**attempt, 1.0))
