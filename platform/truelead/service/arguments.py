@@ -28,7 +28,7 @@ class ReplicaArguments(Frozen):
     minimum: int = Field(1, ge=1)
     maximum: int = Field(1, ge=1)
     target_ongoing_requests: float = Field(
-        1.5, gt=0, description="calls (batches) a replica; more add one"
+        0.8, gt=0, description="calls (batches) that a replica has on average; more add one"
     )
     upscale_delay_seconds: float = Field(5.0, ge=0)
     downscale_delay_seconds: float = Field(60.0, ge=0)
@@ -45,7 +45,7 @@ class BatchArguments(Frozen):
 
     size: int = Field(16, ge=1, le=256)
     tokens: int = Field(16_384, ge=64, description="of the questions of one batch of a replica")
-    wait_seconds: float = Field(0.005, ge=0, le=1)
+    wait_seconds: float = Field(0.01, ge=0, le=1)
 
 
 class EncoderArguments(ReplicaArguments):
@@ -67,7 +67,7 @@ class IngressArguments(ReplicaArguments):
 
     target_ongoing_requests: float = Field(32.0, gt=0, description="a replica; more add one")
     calls_in_flight: int = Field(
-        0, ge=0, description="batches that are with the replicas at once; 0: two a replica"
+        0, ge=0, description="batches that are with the replicas at once; 0: one a replica"
     )
 
 
@@ -120,7 +120,7 @@ class ServiceArguments(Frozen):
     @property
     def calls_in_flight(self) -> int:
         """Batches that an ingress has with the replicas at once."""
-        return self.ingress.calls_in_flight or 2 * self.replicas.maximum
+        return self.ingress.calls_in_flight or self.replicas.maximum
 
 
 def parse_arguments(tree: Mapping[str, Any]) -> ServiceArguments:

@@ -113,7 +113,8 @@ class Gate:
             return
         if body is None:
             return  # the caller has gone
-        await self.app(scope, _replay(body, receive), send)
+        async with self.arriving.turn(len(body)):
+            await self.app(scope, _replay(body, receive), send)
 
     def _check_origin(self, headers: Headers) -> None:
         """A page of another origin may not ask through its visitor's browser.

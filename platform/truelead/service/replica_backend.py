@@ -119,6 +119,8 @@ class ReplicaBackend:
         Raises:
             TrueLeadError, ServiceError: as `answer`.
         """
+        if self._arriving is not None:
+            self._arriving.arrived()
         async with _in_time(self._timeout):
             found = await self._call("embed", ecgs, kind)
         if isinstance(found, TrueLeadError):
