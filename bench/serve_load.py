@@ -42,7 +42,8 @@ class Outcome:
 
     Attributes:
         seconds: of each answer, from the first attempt on. places: of each, which question of its
-            ECG it was. begun: when each was asked, in seconds from the start.
+            ECG it was. rounds: of each, the how manieth ECG of its client it was about. begun: when
+            each was asked, in seconds from the start.
         lost: without an answer. refused: answered by an error other than those asked again.
         again: attempts that were repeated.
         wall_seconds: of the whole run.
@@ -50,6 +51,7 @@ class Outcome:
 
     seconds: list[float] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
     begun: list[float] = field(default_factory=list)
     lost: int = 0
     refused: list[int] = field(default_factory=list)
@@ -61,14 +63,24 @@ class Outcome:
         """Answers a second."""
         return len(self.seconds) / self.wall_seconds
 
-    def quantile(self, share: float, place: int | None = None) -> float:
-        """Seconds within which this share of answers came."""
+    def quantile(self, share: float, place: int | None = None, after: int = 0) -> float:
+        """Seconds within which this share of answers came.
+
+        Args:
+            place: 0 for the first questions about an ECG alone, 1 for the others.
+            after: ECGs of each client that are left out, since all clients begin at once.
+        """
         chosen = [
             value
-            for value, at in zip(self.seconds, self.places, strict=True)
-            if place is None or (at > 0) == (place > 0)
+            for value, at, number in zip(self.seconds, self.places, self.rounds, strict=True)
+            if number >= after and (place is None or (at > 0) == (place > 0))
         ]
         return float(np.quantile(chosen, share))
+
+    def slowest_start(self) -> float:
+        """Seconds of the last of the questions with which the clients began."""
+        rows = zip(self.seconds, self.rounds, self.places, strict=True)
+        return max(value for value, number, place in rows if number == place == 0)
 
 
 @dataclass(frozen=True)
@@ -144,7 +156,7 @@ async def _drive(
     turns = iter(_clock(start, a_second)) if a_second else None
 
     async def client(caller: aiohttp.ClientSession) -> None:
-        for session in waiting:
+        for number, session in enumerate(waiting):
             if until():
                 return
             reference = None
@@ -159,6 +171,7 @@ async def _drive(
                     continue
                 outcome.seconds.append(time.perf_counter() - begun)
                 outcome.places.append(place)
+                outcome.rounds.append(number)
                 outcome.begun.append(begun - start)
                 check(answer)
                 if by_reference:
