@@ -102,7 +102,7 @@ class Context:
             ServiceError: no answer now, or not before the caller's deadline (504); no such model
                 (404).
         """
-        model = await self.chosen(asked.model)
+        model = await self.in_time(request, lambda: self.chosen(asked.model))
         with span(request.state, "read ECGs"):
             ecgs = await run_in_threadpool(self._decode, asked)
         inquiry = Inquiry(

@@ -31,7 +31,7 @@ def embedding_routes(context: Context) -> APIRouter:
     async def embeddings(request: Request) -> EmbeddingResponse:
         """A vector of each ECG, from the encoder or as the language model sees it."""
         asked = await read_json(request, EmbeddingRequest)
-        model = await context.chosen(asked.model)
+        model = await context.in_time(request, lambda: context.chosen(asked.model))
 
         def decode() -> tuple[Ecg, ...]:
             read = context.known.read
