@@ -58,6 +58,8 @@ def write_adapter(folder: Path, *, base: Path, stage: Path, lora: Path) -> None:
         shutil.copyfile(lora / name, folder / name)
     own = _differences(start, merged, _adapted_layers(folder / ADAPTER_CONFIG))
     save_file(own, folder / OWN_TENSORS, metadata={"format": "pt"})
+    # safetensors writes for its owner alone; who may read one file may read all.
+    shutil.copymode(folder / ADAPTER_CONFIG, folder / OWN_TENSORS)
     processor.save_pretrained(folder)
     _copy_calibration(stage, folder)
     manifest = AdapterManifest(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -119,6 +120,8 @@ class ModelReplica:
         self.batch_sizes: list[int] = []
         self.loads: list[str] = []
         self._failures = 0
+        # Of the models' batches one runs, and what it waited for others is not its own work.
+        self._turn = threading.Lock()
         # What waits has waited for others in the ingress already.
         self._bounds = BatchBounds(size=batch_size, tokens=batch_tokens, wait_seconds=0.0)
         self._base = self._held(self.batch_answerer)
@@ -131,15 +134,17 @@ class ModelReplica:
         Args:
             answerer: of the adapter that is asked; None: of the base model.
         """
-        begun = time.monotonic()
-        self.batch_sizes = [*self.batch_sizes[1 - REMEMBERED :], len(waiting)]
-        try:
-            found = (answerer or self.batch_answerer).answer_all([one.inquiry for one in waiting])
-        except Exception as error:  # noqa: BLE001  # Serve would log its text
-            self._failures += 1
-            return [as_service_error(error)] * len(waiting)
-        self._failures = 0
-        worked = time.monotonic() - begun
+        with self._turn:
+            begun = time.monotonic()
+            self.batch_sizes = [*self.batch_sizes[1 - REMEMBERED :], len(waiting)]
+            try:
+                answer = (answerer or self.batch_answerer).answer_all
+                found = answer([one.inquiry for one in waiting])
+            except Exception as error:  # noqa: BLE001  # Serve would log its text
+                self._failures += 1
+                return [as_service_error(error)] * len(waiting)
+            self._failures = 0
+            worked = time.monotonic() - begun
         return [
             replace(
                 reply,
