@@ -18,7 +18,7 @@ from truelead.errors import TrueLeadError
 FIELDS = ("name", "value", "unit", "goal", "holds", "peer", "interval", "command")
 SECTIONS = {
     "data": ["signal_reading", "ingest", "resampling", "packing"],
-    "serve": ["serve_throughput"],
+    "serve": ["serve_throughput", "serve_adapters"],
     "spine": ["shared_prefix"],
     "sweep": [
         "sweep_refusals",

@@ -38,9 +38,13 @@ class InProcessBackend:
             found = replace(found, attribution=self.batch_answerer.attribute(inquiry, found))
         return found
 
-    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind) -> Embedded:
+    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind, model: str = "") -> Embedded:
         """A vector of each ECG."""
         return self.batch_answerer.embed(ecgs, kind)
+
+    async def models(self) -> tuple[ModelDescription, ...]:
+        """The model, which is the only one."""
+        return (self.batch_answerer.description,)
 
     async def describe(self) -> ModelDescription:
         """The model."""

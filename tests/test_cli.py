@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,3 +93,17 @@ def test_export_wants_one_form() -> None:
 
     with pytest.raises(ConfigError, match="expected --merged or --adapter, found both"):
         export(Path("stage"), Path("out"), merged=True, adapter=True)
+
+
+def test_adapters_are_served_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from truelead.cli import serve
+    from truelead.service import run as service
+
+    asked: list[Any] = []
+    monkeypatch.setattr(service, "serve_model", lambda *_, arguments, **__: asked.append(arguments))
+    serve(Path("model"), adapter=["a=x/y", "b=z=1"])
+    serve(Path("model"))
+    assert asked == [{"adapters": {"a": "x/y", "b": "z=1"}}, None]
+    for wrong in (["a"], ["a=x", "a=y"]):
+        with pytest.raises(ConfigError, match="expected NAME=FOLDER, each name once"):
+            serve(Path("model"), adapter=wrong)

@@ -17,7 +17,7 @@ from truelead.cli_export import add_command as add_export
 from truelead.cli_fetch import fetch
 from truelead.cli_predict import add_command as add_predict
 from truelead.config import Recipe, load_recipe
-from truelead.errors import TrueLeadError
+from truelead.errors import ConfigError, TrueLeadError
 
 TINY = Path("jobs/recipes/tiny.yaml")
 
@@ -198,6 +198,10 @@ def serve(
     recipe: Annotated[Path, typer.Option(help="Recipe whose last arm is served.")] = TINY,
     host: str = "127.0.0.1",
     port: int = 8000,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FOLDER", help="An adapter of the model; repeatable."),
+    ] = None,
 ) -> None:
     """Serve a model over HTTP. Beyond loopback a token is needed (TRUELEAD_TOKEN)."""
     from truelead.service.run import serve_model
@@ -205,7 +209,19 @@ def serve(
     if model is None:
         resolved = load_recipe(recipe)
         model = resolved.output / resolved.arms[-1].name / "finetune"
-    serve_model(model, host=host, port=port, token=os.environ.get("TRUELEAD_TOKEN"))
+    adapters: dict[str, str] = {}
+    for text in adapter or ():
+        name, equals, folder = text.partition("=")
+        if not equals or name in adapters:
+            raise ConfigError("--adapter: expected NAME=FOLDER, each name once")
+        adapters[name] = folder
+    serve_model(
+        model,
+        host=host,
+        port=port,
+        token=os.environ.get("TRUELEAD_TOKEN"),
+        arguments={"adapters": adapters} if adapters else None,
+    )
 
 
 @app.command()
@@ -214,6 +230,9 @@ def ask(
     records: Annotated[list[Path], typer.Argument(help="One or two ECG files.")],
     url: str = "http://127.0.0.1:8000",
     option: Annotated[list[str] | None, typer.Option(help="A possible answer; repeatable.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model of the service; default: its base model.")
+    ] = None,
 ) -> None:
     """Ask a running service about one ECG, or two to compare."""
     from truelead.service.client import ask as ask_service
@@ -225,6 +244,7 @@ def ask(
         question,
         options=option,
         token=os.environ.get("TRUELEAD_TOKEN"),
+        model=model,
     )
     console.print(answer.answer)
     for name, probability in answer.option_probabilities.items():

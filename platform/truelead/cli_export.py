@@ -24,6 +24,13 @@ def export(
     adapter: Annotated[
         bool, typer.Option("--adapter", help="The PEFT adapter alone (language_model.train: lora).")
     ] = False,
+    served_adapter: Annotated[
+        bool,
+        typer.Option(
+            "--served-adapter",
+            help="All that the stage has beyond the model it started from, for `serve --adapter`.",
+        ),
+    ] = False,
     checkpoint: Annotated[
         bool, typer.Option("--checkpoint", help="Of the newest whole checkpoint of the stage.")
     ] = False,
@@ -31,16 +38,17 @@ def export(
         str, typer.Option("--dtype", help="Of the weights: float32, bfloat16 or float16.")
     ] = "float32",
 ) -> None:
-    """Write a trained model in the hub's layout: whole (default), or its language model alone."""
-    if merged and adapter:
-        raise ConfigError("export: expected --merged or --adapter, found both")
+    """Write a model in the hub's layout: whole (default), its language model or an adapter."""
+    chosen = {"merged": merged, "adapter": adapter, "served-adapter": served_adapter}
+    kinds = [kind for kind, wanted in chosen.items() if wanted] or ["whole"]
+    if len(kinds) > 1:
+        raise ConfigError(f"export: expected --{kinds[0]} or --{kinds[1]}, found both")
     from truelead.train.environment import quieten_hub
     from truelead.train.export import export as write
 
-    kind = "merged" if merged else "adapter" if adapter else "whole"
     quieten_hub()
-    written = write(stage, output, kind, from_checkpoint=checkpoint, dtype=dtype)  # type: ignore[arg-type]
-    console.print(f"{kind} model: {written}")
+    written = write(stage, output, kinds[0], from_checkpoint=checkpoint, dtype=dtype)  # type: ignore[arg-type]
+    console.print(f"{kinds[0]} model: {written}")
 
 
 def add_command(app: typer.Typer) -> None:

@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 import uvicorn
 
-from tests.service.conftest import LocalBackend, model_folder  # noqa: F401  # a fixture
+from tests.service.conftest import (  # noqa: F401  # fixtures
+    LocalBackend,
+    adapters,
+    model_folder,
+    stages,
+)
 from truelead.service.access import Access, token_sha256
 from truelead.service.api import create_api
 

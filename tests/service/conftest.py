@@ -15,8 +15,10 @@ import pytest
 import torch
 from fastapi import FastAPI
 
+from tests.model.tuned_stage import SLOT, write_tuned_stage
 from truelead.config import parse_recipe
 from truelead.errors import TrueLeadError
+from truelead.model.adapter_writing import write_adapter
 from truelead.model.answering import Answerer
 from truelead.model.build import build_model, save_model
 from truelead.model.reference_ecgs import ReferenceEcgs, model_digest, signal_digest
@@ -58,6 +60,11 @@ def calibrated_folder(model_folder: Path, tmp_path_factory: pytest.TempPathFacto
     """The same model with reference ECGs beside it, and thresholds: closed -0.01, free none."""
     folder = tmp_path_factory.mktemp("calibrated") / "arm" / "finetune"
     shutil.copytree(model_folder, folder)
+    calibrate(folder)
+    return folder
+
+
+def calibrate(folder: Path) -> None:
     answerer = Answerer.from_pretrained(folder)
     rng = np.random.default_rng(11)
     ecg_RLT = rng.normal(0, 1, (4, 12, 1000)).astype(np.float32)
@@ -74,7 +81,29 @@ def calibrated_folder(model_folder: Path, tmp_path_factory: pytest.TempPathFacto
         model=model_digest(folder),
         references=references.digest,
     ).save(folder)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def stages(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two tunings of the model by adapters, the second with a severity slot and calibrated."""
+    root = tmp_path_factory.mktemp("tuned")
+    first = write_tuned_stage(model_folder, root / "first" / "finetune", seed=1)
+    strategy = {"severity_slot": SLOT, "answer_rule": {"rule": "strata-sum"}}
+    second = root / "second" / "finetune"
+    calibrate(write_tuned_stage(model_folder, second, seed=2, strategy=strategy))
+    return {"first": first, "second": second}
+
+
+@pytest.fixture(scope="session")
+def adapters(
+    model_folder: Path, stages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """What each of the stages has beyond the model."""
+    root = tmp_path_factory.mktemp("adapters")
+    for name, stage in stages.items():
+        (root / name).mkdir()
+        write_adapter(root / name, base=model_folder, stage=stage, lora=stage / "adapter")
+    return {name: root / name for name in stages}
 
 
 @pytest.fixture(scope="session")
@@ -121,8 +150,11 @@ class LocalBackend:
             found = replace(found, attribution=self.batch_answerer.attribute(inquiry, found))
         return found
 
-    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind) -> Embedded:
+    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind, model: str = "") -> Embedded:
         return self.batch_answerer.embed(ecgs, kind)
+
+    async def models(self) -> tuple[ModelDescription, ...]:
+        return (self.description,)
 
     async def describe(self) -> ModelDescription:
         return self.description

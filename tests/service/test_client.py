@@ -76,12 +76,15 @@ def refusal(status: int, message: str) -> tuple[int, str]:
 
 def test_it_asks_again_while_the_service_is_overloaded(server: Server, ecgs: list[Ecg]) -> None:
     server.plan = [refusal(503, "busy"), refusal(429, "busy"), (200, ANSWER.model_dump_json())]
-    answer = client.ask(server.url, ecgs[:2], "?", ["yes", "no"], token="a-token-of-20-chars.")
+    answer = client.ask(
+        server.url, ecgs[:2], "?", ["yes", "no"], token="a-token-of-20-chars.", model="ward-7"
+    )
     assert answer == ANSWER
     assert len(server.sent) == 3
     first = server.sent[0]
     assert first["headers"]["Authorization"] == "Bearer a-token-of-20-chars."
     assert first["body"]["options"] == ["yes", "no"]
+    assert first["body"]["model"] == "ward-7"
     assert len(first["body"]["ecgs"]) == 2
     assert "record_id" not in json.dumps(first["body"])
 

@@ -10,8 +10,8 @@ import pytest
 from truelead.data.manifest import Manifest, Part, PlanSummary, content_digest, write_manifest
 from truelead.data.schema import SCHEMA_VERSION
 from truelead.errors import ModelError
+from truelead.model.provenance import data_digest, model_name, weights_sha256
 from truelead.service.batch_answering import BatchAnswerer
-from truelead.service.description import data_digest, model_name, weights_sha256
 
 
 @pytest.fixture(scope="module")

@@ -209,6 +209,9 @@ def test_no_patient_string_comes_out(
     out.extend(str(warning.message) for warning in warned)
     out.append(send("GET", f"/{names[4]}", app=app).text)
     out.append(send("GET", f"/v1/models/{names[5]}", app=app).text)
+    for name in (names[6], names[7][:1] * 300 + names[7]):
+        unknown = {"question": "Normal?", "model": name, "ecgs": [{"known": "0" * 64}]}
+        out.append(send("POST", "/v1/ask", app=app, json=unknown).text)
     out.append(send("GET", "/metrics", app=app).text)
     audit.close()
     out.append(str(read_audit(folder).to_pylist()))

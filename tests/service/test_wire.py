@@ -100,7 +100,10 @@ class Always:
         reliance = state_reliance(None, None, ecgs=len(ask.ecgs), free=not ask.options)
         return Reply("yes", ("yes",), {}, self.description, reliance, Work(1, 1))
 
-    async def embed(self, ecgs: Any, kind: str) -> Embedded:
+    async def models(self) -> Any:
+        return (self.description,)
+
+    async def embed(self, ecgs: Any, kind: str, model: str = "") -> Embedded:
         return Embedded(tuple((1.0, 2.0) for _ in ecgs), self.description)
 
 

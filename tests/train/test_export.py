@@ -23,6 +23,8 @@ from transformers import (
 from truelead.config import Recipe, parse_recipe
 from truelead.data.durable import file_sha256
 from truelead.errors import CheckpointError, ConfigError, ModelError
+from truelead.model.adapted import adapted_model
+from truelead.model.adapter_folder import read_adapter, read_adapter_manifest
 from truelead.model.build import build_model, load_model, prepare_for_training, save_model
 from truelead.model.export import check_layout, save_adapter
 from truelead.model.tokenizer import train_tokenizer
@@ -251,6 +253,20 @@ def test_newest_checkpoint_is_put_together(run: dict[str, Any], tmp_path: Path) 
     torch.testing.assert_close(logits, run["finetune logits"], rtol=1e-4, atol=1e-4)
 
 
+def test_a_served_adapter_makes_the_stage_again(run: dict[str, Any], tmp_path: Path) -> None:
+    out = export(run["finetune"], tmp_path / "served", "served-adapter")
+    base, _ = load_model(run["pretrain"])
+    model, _ = adapted_model(base, read_adapter(out))
+    logits = _logits(model.language_model)
+    torch.testing.assert_close(logits, run["finetune logits"], rtol=1e-4, atol=1e-4)
+    assert read_adapter_manifest(out).name == "arm/finetune"
+    with pytest.raises(ModelError, match="whose start is kept"):
+        export(run["pretrain"], tmp_path / "out", "served-adapter")
+    with pytest.raises(ConfigError, match="of a finished stage"):
+        export(run["finetune"], tmp_path / "out", "served-adapter", from_checkpoint=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["served"]
+
+
 def test_wrong_requests_are_one_line(run: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").touch()
@@ -267,8 +283,9 @@ def test_what_was_trained_in_full_has_no_adapter(run: dict[str, Any], tmp_path: 
     recipe = _recipe(tmp_path / "run", run["base"], "full")
     model, processor = build_model(recipe, None, CORPUS)
     stage = _write_stage(recipe, "pretrain", model, processor)
-    with pytest.raises(ModelError, match="there is no adapter"):
-        export(stage, tmp_path / "out", "adapter")
+    for kind in ("adapter", "served-adapter"):
+        with pytest.raises(ModelError, match="there is no adapter"):
+            export(stage, tmp_path / "out", kind)  # type: ignore[arg-type]
     out = export(stage, tmp_path / "merged", "merged")
     assert _logits(AutoModelForCausalLM.from_pretrained(out)).equal(_logits(model.language_model))
     scratch = yaml.safe_load((stage / "recipe.yaml").read_text())

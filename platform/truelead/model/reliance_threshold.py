@@ -66,8 +66,13 @@ class RelianceThreshold:
         return path
 
     @classmethod
-    def load(cls, folder: str | Path, references: ReferenceEcgs) -> RelianceThreshold:
+    def load(
+        cls, folder: str | Path, references: ReferenceEcgs, *, model: str | None = None
+    ) -> RelianceThreshold:
         """The threshold of the model in `folder`.
+
+        Args:
+            model: `model_digest` of the model where the folder does not hold it (an adapter's).
 
         Raises:
             ModelError: the file is missing or damaged, or belongs to another model or to other
@@ -81,7 +86,10 @@ class RelianceThreshold:
         except (OSError, ValueError) as error:
             raise ModelError(f"{path}: expected JSON, found damage") from error
         found = _parsed(path, tree)
-        for name, expected in (("model", model_digest(folder)), ("references", references.digest)):
+        for name, expected in (
+            ("model", model or model_digest(folder)),
+            ("references", references.digest),
+        ):
             if getattr(found, name) != expected:
                 raise ModelError(
                     f"{path}: {name}: expected digest {expected[:12]}, "

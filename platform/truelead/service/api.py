@@ -18,7 +18,7 @@ from truelead.service import limits
 from truelead.service.access import Access
 from truelead.service.arriving import Arriving
 from truelead.service.audit import AuditTrail
-from truelead.service.chat import check_model
+from truelead.service.chosen_model import chosen_model
 from truelead.service.context import DEADLINE_HEADER, Backend, Context
 from truelead.service.gate import Gate, error_response
 from truelead.service.known_ecgs import KnownEcgs
@@ -49,7 +49,7 @@ def create_api(
     on_close: Callable[[], object] = lambda: None,
     tracer: Any = None,
 ) -> FastAPI:
-    """The application of one model.
+    """The application of a model, and perhaps adapters of it.
 
     Args:
         backend: answers the questions.
@@ -136,14 +136,14 @@ def _add_status_routes(api: FastAPI, context: Context) -> None:
     @api.get("/v1/models", tags=["models"], responses=errors(401, 403, 503))
     async def models() -> ModelList:
         """The models that answer, with the digests of their weights."""
-        found = await context.backend.describe()
-        return ModelList(data=(ModelEntry(id=found.name, created=found.created),), models=(found,))
+        found = await context.backend.models()
+        entries = tuple(ModelEntry(id=one.name, created=one.created) for one in found)
+        return ModelList(data=entries, models=found)
 
     @api.get("/v1/models/{name:path}", tags=["models"], responses=errors(401, 403, 404, 503))
     async def one_model(name: str) -> ModelEntry:
         """One model in OpenAI's schema."""
-        found = await context.backend.describe()
-        check_model(name, found.name)
+        found = chosen_model(name, await context.backend.models())
         return ModelEntry(id=found.name, created=found.created)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
+from truelead.service.adapters import adapter_folders
 from truelead.service.arguments import (
     EncoderArguments,
     ReplicaArguments,
@@ -21,7 +22,7 @@ from truelead.service.arguments import (
 from truelead.service.batcher import BatchBounds
 from truelead.service.encoder_replica import EncoderReplica
 from truelead.service.ingress import api_builder
-from truelead.service.model_replica import ModelReplica
+from truelead.service.model_replica import HeldModel, ModelReplica
 
 MODEL, ENCODER, INGRESS = "Model", "Encoder", "Ingress"
 
@@ -31,7 +32,7 @@ def build(args: dict[str, Any]) -> Application:
 
     Raises:
         ConfigError: an argument is unknown or does not fit, or the token cannot be used.
-        ModelError: the model's folder holds no model.
+        ModelError: the model's folder holds no model; an adapter's folder holds none of it.
     """
     arguments = parse_arguments(args)
     folder = model_folder(arguments)
@@ -45,6 +46,8 @@ def build(args: dict[str, Any]) -> Application:
         prefix_cache_bytes=arguments.prefix_cache_mebibytes * 2**20,
         with_reliance=arguments.reliance,
         engine=arguments.engine,
+        adapters=adapter_folders(arguments, folder),
+        adapters_in_memory=arguments.adapters_in_memory,
     )
     in_flight = (
         arguments.maximum_queued_requests
@@ -90,8 +93,9 @@ def build(args: dict[str, Any]) -> Application:
 
 
 def _model_deployment(arguments: ServiceArguments) -> serve.Deployment:
+    kind = _multiplexed(arguments.adapters_in_memory) if arguments.adapters else ModelReplica
     return serve.deployment(
-        ModelReplica,
+        kind,
         name=MODEL,
         autoscaling_config=_autoscaling(arguments.replicas),
         max_ongoing_requests=arguments.maximum_ongoing_requests,
@@ -106,6 +110,20 @@ def _model_deployment(arguments: ServiceArguments) -> serve.Deployment:
         graceful_shutdown_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.5,
     )
+
+
+def _multiplexed(in_memory: int) -> type[ModelReplica]:
+    """A replica that keeps the adapters asked last, and tells Serve which, to be sent their calls.
+
+    Serve loads one at a time, once however many ask, and lets go the one not asked for longest.
+    """
+
+    class MultiplexedReplica(ModelReplica):
+        @serve.multiplexed(max_num_models_per_replica=in_memory)
+        async def load_adapter(self, name: str) -> HeldModel:
+            return await ModelReplica.load_adapter(self, name)
+
+    return MultiplexedReplica
 
 
 def _encoder_deployment(

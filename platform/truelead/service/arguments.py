@@ -22,6 +22,10 @@ TOKEN_VARIABLE = "TRUELEAD_TOKEN"  # noqa: S105  (a variable's name)
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?$")]
 
 
+AdapterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
+MOST_ADAPTERS = 64
+
+
 class ReplicaArguments(Frozen):
     """How many copies of the model run."""
 
@@ -105,11 +109,21 @@ class ServiceArguments(Frozen):
     engine: Literal["transformers", "vllm"] = Field(
         "transformers", description="what runs the language model; vllm wants a GPU"
     )
+    adapters: dict[AdapterName, Path] = Field(
+        default_factory=dict,
+        max_length=MOST_ADAPTERS,
+        description="folders by name (`truelead export --served-adapter`), each of this model",
+    )
+    adapters_in_memory: int = Field(
+        4, ge=1, le=MOST_ADAPTERS, description="of those asked last, a replica"
+    )
 
     @model_validator(mode="after")
     def _one_token(self) -> ServiceArguments:
         if self.token_file is not None and self.token_sha256 is not None:
             raise ValueError("expected token_file or token_sha256, found both")
+        if self.adapters and self.engine != "transformers":
+            raise ValueError("expected engine: transformers with adapters")
         if self.door is not None and self.ingress.minimum != self.ingress.maximum:
             raise ValueError(
                 "expected ingress.minimum = ingress.maximum with a door, past which Serve counts "

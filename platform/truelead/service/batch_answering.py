@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 
 from truelead.errors import ModelError, ServiceError, TrueLeadError
+from truelead.model.adapted import adapted_model
+from truelead.model.adapter_folder import read_adapter
 from truelead.model.answering import Answer, Answerer, as_question, closed_options
 from truelead.model.attribution import (
     STRIDE_SECONDS,
@@ -36,6 +38,7 @@ from truelead.model.processing import GroupInput
 from truelead.model.reference_ecgs import REFERENCE_FILE, ReferenceEcgs
 from truelead.model.reliance import AnswerReliance, RelianceMeter
 from truelead.model.reliance_threshold import RELIANCE_FILE, RelianceThreshold
+from truelead.service.adapters import describe_adapter
 from truelead.service.description import describe_model
 from truelead.service.ecg_reading import EcgReading, key_of, whole_ecg
 from truelead.service.exchange import (
@@ -50,7 +53,7 @@ from truelead.service.exchange import (
 )
 from truelead.service.feature_cache import PrefixKey, ecg_key
 from truelead.service.stated_reliance import state_reliance
-from truelead.service.wire import EcgAttribution, OccludedWindow
+from truelead.service.wire import EcgAttribution, ModelDescription, OccludedWindow
 from truelead.types import LEADS, Ecg, Question
 
 CACHE_BYTES = 256 * 2**20
@@ -61,6 +64,8 @@ Engine = Literal["transformers", "vllm"]
 
 Outcome = Reply | MissingEcgs | TrueLeadError
 """Of one question: an answer, ECGs that must be sent first, or the reason why there is none."""
+
+Calibration = tuple[ReferenceEcgs, RelianceThreshold]
 
 _LOGGER = logging.getLogger("truelead.service")
 
@@ -90,17 +95,60 @@ class BatchAnswerer:
         with_reliance: bool = True,
         engine: Engine = "transformers",
     ) -> None:
-        self.answerer = _answerer(folder, device, engine)
+        answerer = _answerer(folder, device, engine)
+        calibration = load_calibration(folder) if with_reliance else None
+        description = describe_model(folder, answerer, calibration and calibration[1])
+        # The model, its prompt writer and the meter remember things; one thread at a time.
+        self._begin(answerer, calibration, description, cache_bytes, prefix_cache_bytes, Lock())
+
+    def _begin(
+        self,
+        answerer: Answerer,
+        calibration: Calibration | None,
+        description: ModelDescription,
+        cache_bytes: int,
+        prefix_cache_bytes: int,
+        lock: Lock,
+    ) -> None:
+        self.answerer, self.description, self._lock = answerer, description, lock
         self.threshold: RelianceThreshold | None = None
         self.meter: RelianceMeter | None = None
-        calibration = load_calibration(folder) if with_reliance else None
         if calibration is not None:
             references, self.threshold = calibration
-            self.meter = RelianceMeter(self.answerer, references)
-        self.description = describe_model(folder, self.answerer, self.threshold)
-        self.reading = EcgReading(self.answerer, cache_bytes, prefix_cache_bytes)
-        # The model, its prompt writer and the meter remember things; one thread at a time.
-        self._lock = threading.Lock()
+            self.meter = RelianceMeter(answerer, references)
+        self.reading = EcgReading(answerer, cache_bytes, prefix_cache_bytes)
+
+    def adapted(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        prefix_cache_bytes: int = CACHE_BYTES,
+        with_reliance: bool = True,
+    ) -> BatchAnswerer:
+        """Another model, this one with an adapter; only one of them computes at a time.
+
+        Args:
+            name: that the service knows it by.
+            folder: of the adapter.
+            cache_bytes, prefix_cache_bytes, with_reliance: as of this model, but its own.
+
+        Raises:
+            ModelError: the folder holds no whole adapter of this model.
+        """
+        adapter = read_adapter(folder, self.description.digest)
+        calibration = load_calibration(folder, adapter.manifest.model) if with_reliance else None
+        # Building sets what is the whole process's, such as the kind of new tensors.
+        with self._lock:
+            answerer = Answerer(*adapted_model(self.answerer.model, adapter))
+        own, base = answerer.processor.feature_extractor, self.description
+        if (own.sampling_rate, own.seconds) != (base.sampling_rate, base.seconds):
+            raise ModelError(f"{folder}: expected ECGs at the rate and length of the base's")
+        found = describe_adapter(name, adapter.manifest, base, calibration and calibration[1])
+        made = BatchAnswerer.__new__(BatchAnswerer)
+        made._begin(answerer, calibration, found, cache_bytes, prefix_cache_bytes, self._lock)
+        return made
 
     def warm_up(self) -> None:
         """Run the first forward pass, which is slow and should be no caller's."""
@@ -279,8 +327,11 @@ def _answerer(folder: Path, device: str | torch.device | None, engine: Engine) -
     return Answerer.from_pretrained(folder, device)
 
 
-def load_calibration(folder: Path) -> tuple[ReferenceEcgs, RelianceThreshold] | None:
+def load_calibration(folder: Path, model: str | None = None) -> Calibration | None:
     """The reference ECGs and the threshold beside a model; None where it is not calibrated.
+
+    Args:
+        model: `model_digest` of the model where the folder does not hold it (an adapter's).
 
     A calibration that is damaged or another model's is none: the log says so, and answers do.
     """
@@ -288,7 +339,7 @@ def load_calibration(folder: Path) -> tuple[ReferenceEcgs, RelianceThreshold] | 
         return None
     try:
         references = ReferenceEcgs.load(folder)
-        return references, RelianceThreshold.load(folder, references)
+        return references, RelianceThreshold.load(folder, references, model=model)
     except ModelError as error:
         _LOGGER.warning("answers will be stated as not calibrated: %s", error)
         return None

@@ -25,7 +25,7 @@ FORM, JSON = "multipart/form-data", "application/json"
 FILES = "files"
 _STATED = tuple(name for name in FileContent.model_fields if name not in ("name", "content"))
 _NUMBERS = ("sampling_rate", "gain")
-FORM_FIELDS = ("question", "options", "attribution", FILES, *_STATED)
+FORM_FIELDS = ("question", "options", "attribution", "model", FILES, *_STATED)
 
 _Schema = TypeVar("_Schema", bound=Wire)
 
@@ -123,7 +123,7 @@ async def _read_form(request: Request) -> tuple[dict[str, Any], list[UploadedFil
                 if len(value.filename or "") > limits.MAXIMUM_FILE_NAME_CHARACTERS:
                     raise ServiceError("files: expected shorter names")
                 files.append(UploadedFile(value.filename or "", await value.read()))
-            elif name in _STATED and not value:
+            elif (name == "model" or name in _STATED) and not value:
                 continue  # an input of a web form that was left empty
             elif name == "options":
                 fields.setdefault("options", []).append(value)

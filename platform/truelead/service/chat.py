@@ -55,6 +55,7 @@ def question_of(chat: ChatRequest) -> dict[str, Any]:
         "options": chat.truelead.options,
         "attribution": chat.truelead.attribution,
         "ecgs": ecgs,
+        "model": chat.model,
     }
 
 
@@ -135,13 +136,3 @@ def _event(
         **fields,
     }
     return f"data: {json.dumps(chunk)}\n\n"
-
-
-def check_model(asked: str, known: str) -> None:
-    """Refuse the name of a model that is not here, as OpenAI's API does.
-
-    Raises:
-        ServiceError: 404.
-    """
-    if asked != known:
-        raise ServiceError(f"model: expected {known!r}, found another", status=404)

@@ -29,6 +29,7 @@ def ask(
     *,
     token: str | None = None,
     attribution: bool = False,
+    model: str | None = None,
     timeout: float = 60.0,
 ) -> AskResponse:
     """The service's answer to a question about one or two ECGs.
@@ -41,6 +42,7 @@ def ask(
         options: the closed set to choose from; None for a free answer.
         token: the service's bearer token, if it asks for one.
         attribution: also say which leads and stretches of time the answer rests on.
+        model: a name of /v1/models; None: the service's base model.
         timeout: seconds for each attempt.
 
     Raises:
@@ -52,6 +54,8 @@ def ask(
         body["options"] = list(options)
     if attribution:
         body["attribution"] = True
+    if model is not None:
+        body["model"] = model
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     # A proxy of the environment has no business between this machine and itself.
     through_proxy = not is_loopback(_host(url))

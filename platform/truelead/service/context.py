@@ -16,6 +16,7 @@ from truelead import __version__
 from truelead.errors import ServiceError
 from truelead.service import limits
 from truelead.service.audit import AuditTrail
+from truelead.service.chosen_model import chosen_model
 from truelead.service.ecg_input import notes_on
 from truelead.service.exchange import Embedded, EmbeddingKind, Inquiry, NamedEcg, Reply
 from truelead.service.known_ecgs import KnownEcg, KnownEcgs
@@ -40,22 +41,29 @@ class Backend(Protocol):
             ServiceError: overloaded (429), not ready (503) or not in time (504).
         """
 
-    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind) -> Embedded:
-        """A vector of each ECG.
+    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind, model: str = "") -> Embedded:
+        """A vector of each ECG, by the adapter of that name or by the base model.
 
         Raises:
             ServiceError: as `answer`.
         """
 
+    async def models(self) -> tuple[ModelDescription, ...]:
+        """The base model and all adapters, as they were a short while ago.
+
+        Raises:
+            ServiceError: as `describe`.
+        """
+
     async def describe(self) -> ModelDescription:
-        """The model, asked now.
+        """The base model, asked now.
 
         Raises:
             ServiceError: it is not ready (503).
         """
 
     async def described(self) -> ModelDescription:
-        """The model as it was a short while ago.
+        """The base model as it was a short while ago.
 
         Raises:
             ServiceError: as `describe`.
@@ -91,8 +99,10 @@ class Context:
 
         Raises:
             RecordError: an ECG cannot be used.
-            ServiceError: no answer now, or not before the caller's deadline (504).
+            ServiceError: no answer now, or not before the caller's deadline (504); no such model
+                (404).
         """
+        model = await self.in_time(request, lambda: self.chosen(asked.model))
         with span(request.state, "read ECGs"):
             ecgs = await run_in_threadpool(self._decode, asked)
         inquiry = Inquiry(
@@ -100,6 +110,7 @@ class Context:
             asked.question.strip(),
             asked.options or (),
             asked.attribution,
+            model,
         )
         with span(request.state, "model"):
             reply = await self.in_time(request, lambda: self.backend.answer(inquiry))
@@ -121,6 +132,18 @@ class Context:
         if self.audit is not None:
             await run_in_threadpool(self.audit.record, request.scope["path"], asked, response)
         return Answered(response, reply)
+
+    async def chosen(self, name: str | None) -> str:
+        """The name of the adapter that is asked for; empty for the base model.
+
+        Raises:
+            ServiceError: 404, there is no such model.
+        """
+        if name is None:
+            return ""
+        known = await self.backend.models()
+        found = chosen_model(name, known)
+        return "" if found is known[0] else found.name
 
     def _decode(self, asked: AskRequest) -> list[KnownEcg]:
         read = self.known.read

@@ -54,12 +54,14 @@ class Inquiry:
         question: the words.
         options: the closed set to choose from; empty for a free answer.
         attribution: whether to say which leads and stretches of time the answer rests on.
+        model: name of the adapter that is asked; empty: the base model.
     """
 
     ecgs: tuple[Ecg | NamedEcg, ...]
     question: str
     options: tuple[str, ...] = ()
     attribution: bool = False
+    model: str = ""
 
 
 @dataclass(frozen=True)

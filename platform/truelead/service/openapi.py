@@ -57,6 +57,7 @@ def form_schema(*, question: bool) -> dict[str, Any]:
         "question": {"type": "string"},
         "options": {"type": "array", "items": {"type": "string"}},
         "attribution": {"type": "string", "enum": ["true", "false"]},
+        "model": {"type": "string", "description": "a name of /v1/models"},
     }
     stated = {
         name: {"type": "string", "description": field.description or "where the file is silent"}

@@ -86,10 +86,14 @@ class ReplicaBackend:
         self._timeout = timeout_seconds
         self._bounds = bounds or BatchBounds(wait_seconds=0.0)
         # The service may be reached through two event loops, its own door's and Serve's.
-        self._batchers: WeakKeyDictionary[Any, Batcher[Inquiry, Any]] = WeakKeyDictionary()
-        self._read: OrderedDict[EcgKey, None] = OrderedDict()
+        self._batchers: WeakKeyDictionary[Any, dict[str, Batcher[Inquiry, Any]]]
+        self._batchers = WeakKeyDictionary()
+        # By model: what one has read, another has not.
+        self._read: OrderedDict[tuple[str, EcgKey], None] = OrderedDict()
         self._wanted: MissingEcgs | None = None
         self._described: tuple[float, ModelDescription] | None = None
+        self._models: tuple[float, tuple[ModelDescription, ...]] | None = None
+        self._handles: dict[str, Any] = {"": handle}
 
     async def answer(self, inquiry: Inquiry) -> Reply:
         """The answer of a replica.
@@ -102,18 +106,19 @@ class ReplicaBackend:
         async with _in_time(self._timeout):
             reply = await self._send(inquiry)
             if inquiry.attribution:
-                shares = await self._call("attribute", inquiry, reply)
+                shares = await self._call("attribute", inquiry, reply, model=inquiry.model)
                 if isinstance(shares, TrueLeadError):
                     raise shares
                 reply = replace(reply, attribution=shares)
-        self._described = (time.monotonic(), reply.model)
+        if not inquiry.model:
+            self._described = (time.monotonic(), reply.model)
         if self._wanted is None:
             # From now on new ECGs are brought to the model's rate here, beside the replicas' work.
             self._wanted = MissingEcgs(reply.model.sampling_rate, reply.model.seconds)
         waited = time.monotonic() - begun - reply.work.worked_seconds
         return replace(reply, work=replace(reply.work, waited_seconds=max(0.0, waited)))
 
-    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind) -> Embedded:
+    async def embed(self, ecgs: tuple[Ecg, ...], kind: EmbeddingKind, model: str = "") -> Embedded:
         """A vector of each ECG, by a replica.
 
         Raises:
@@ -122,10 +127,25 @@ class ReplicaBackend:
         if self._arriving is not None:
             self._arriving.arrived()
         async with _in_time(self._timeout):
-            found = await self._call("embed", ecgs, kind)
+            found = await self._call("embed", ecgs, kind, model, model=model)
         if isinstance(found, TrueLeadError):
             raise found
         assert isinstance(found, Embedded)
+        return found
+
+    async def models(self) -> tuple[ModelDescription, ...]:
+        """The base model and all adapters, as a replica listed them within the last seconds.
+
+        Raises:
+            ServiceError: as `describe`.
+        """
+        if self._models is not None:
+            since, known = self._models
+            if time.monotonic() - since < DESCRIBED_FOR_SECONDS:
+                return known
+        async with _in_time(READY_WITHIN_SECONDS):
+            found = tuple(await self._call("describe_all"))
+        self._models = (time.monotonic(), found)
         return found
 
     async def describe(self) -> ModelDescription:
@@ -153,7 +173,7 @@ class ReplicaBackend:
         return await self.describe()
 
     async def _send(self, inquiry: Inquiry) -> Reply:
-        batcher = self._batcher()
+        batcher = self._batcher(inquiry.model)
         for sending in range(SENDINGS):
             if sending == SENDINGS - 1:
                 sent = inquiry
@@ -164,7 +184,7 @@ class ReplicaBackend:
             found = await batcher(sent)
             if isinstance(found, TrueLeadError):
                 raise found
-            keys = [one.key for one in inquiry.ecgs if isinstance(one, NamedEcg)]
+            keys = [(inquiry.model, one.key) for one in inquiry.ecgs if isinstance(one, NamedEcg)]
             if isinstance(found, Reply):
                 self._remember(keys)
                 return found
@@ -183,7 +203,7 @@ class ReplicaBackend:
         for one in inquiry.ecgs:
             if not isinstance(one, NamedEcg) or one.ecg is None:
                 ecgs.append(one)
-            elif one.key in self._read:
+            elif (inquiry.model, one.key) in self._read:
                 ecgs.append(NamedEcg(one.key))
             elif wanted is None:
                 ecgs.append(one)
@@ -192,24 +212,33 @@ class ReplicaBackend:
                 ecgs.append(NamedEcg(one.key, ecg, fitted=True))
         return replace(inquiry, ecgs=tuple(ecgs))
 
-    def _remember(self, keys: Sequence[EcgKey]) -> None:
+    def _remember(self, keys: Sequence[tuple[str, EcgKey]]) -> None:
         for key in keys:
             self._read[key] = None
             self._read.move_to_end(key)
         while len(self._read) > REMEMBERED:
             self._read.popitem(last=False)
 
-    def _batcher(self) -> Batcher[Inquiry, Any]:
-        loop = asyncio.get_running_loop()
-        if loop not in self._batchers:
+    def _batcher(self, model: str) -> Batcher[Inquiry, Any]:
+        """Questions to one model go together; each event loop has its own."""
+        of_loop = self._batchers.setdefault(asyncio.get_running_loop(), {})
+        if model not in of_loop:
             coming = None if self._arriving is None else self._arriving.__len__
-            self._batchers[loop] = Batcher(self._answer_many, self._bounds, coming=coming)
-        return self._batchers[loop]
+            of_loop[model] = Batcher(self._answer_many, self._bounds, coming=coming)
+        return of_loop[model]
+
+    def _handle_of(self, model: str) -> Any:
+        """A handle whose calls go to replicas that have this adapter in memory, if any does."""
+        if model not in self._handles:
+            self._handles[model] = self._handle.options(multiplexed_model_id=model)
+        return self._handles[model]
 
     async def _answer_many(self, inquiries: Sequence[Inquiry]) -> _Outcomes:
         found: _Outcomes
-        if self._encoder is None:
-            found = await self._call("answer_many", list(inquiries))
+        model = inquiries[0].model
+        # The encoder's deployment has the base's; an adapter may have trained its own.
+        if self._encoder is None or model:
+            found = await self._call("answer_many", list(inquiries), model=model)
             return found
         new: dict[EcgKey, Ecg] = {}
         light = []
@@ -226,13 +255,18 @@ class ReplicaBackend:
         return found
 
     async def _call(
-        self, method: str, *arguments: Any, encoded: Mapping[EcgKey, Ecg] | None = None
+        self,
+        method: str,
+        *arguments: Any,
+        encoded: Mapping[EcgKey, Ecg] | None = None,
+        model: str = "",
     ) -> Any:
         """What a replica returns; asked again where the replica dies.
 
         Args:
             encoded: ECGs whose keys and features, from the encoder's deployment, are added to the
                 arguments. The features do not pass through here.
+            model: name of an adapter, whose replicas are preferred.
 
         Raises:
             ServiceError: overloaded (429) or no replica (503).
@@ -243,7 +277,7 @@ class ReplicaBackend:
                 if encoded and self._encoder is not None:
                     features = self._encoder.encode.remote(list(encoded.values()))
                     more = (list(encoded), features)
-                return await getattr(self._handle, method).remote(*arguments, *more)
+                return await getattr(self._handle_of(model), method).remote(*arguments, *more)
             except BackPressureError:
                 raise ServiceError("model: too many questions wait", status=429) from None
             except _DIED:

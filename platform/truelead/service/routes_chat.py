@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from truelead.service.body import JSON, read_json, validated
-from truelead.service.chat import check_model, completion, question_of, stream
+from truelead.service.chat import completion, question_of, stream
 from truelead.service.context import Context
 from truelead.service.examples import chat_example
 from truelead.service.openapi import errors, reference
@@ -30,7 +30,6 @@ def chat_routes(context: Context) -> APIRouter:
     async def chat_completions(request: Request) -> ChatCompletion | StreamingResponse:
         """A conversation about one or two ECGs; `stream` sends the answer as events."""
         chat = await read_json(request, ChatRequest)
-        check_model(chat.model, (await context.backend.described()).name)
         answered = await context.answer(request, validated(question_of(chat), AskRequest))
         whole = completion(chat, answered)
         if not chat.stream:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from truelead.service.body import JSON, read_json
-from truelead.service.chat import check_model
 from truelead.service.context import Context
 from truelead.service.examples import embedding_example
 from truelead.service.openapi import errors, reference
@@ -32,15 +31,16 @@ def embedding_routes(context: Context) -> APIRouter:
     async def embeddings(request: Request) -> EmbeddingResponse:
         """A vector of each ECG, from the encoder or as the language model sees it."""
         asked = await read_json(request, EmbeddingRequest)
-        if asked.model is not None:
-            check_model(asked.model, (await context.backend.described()).name)
+        model = await context.in_time(request, lambda: context.chosen(asked.model))
 
         def decode() -> tuple[Ecg, ...]:
             read = context.known.read
             return tuple(read(one, where=f"input.{at}").ecg for at, one in enumerate(asked.input))
 
         ecgs = await run_in_threadpool(decode)
-        found = await context.in_time(request, lambda: context.backend.embed(ecgs, asked.kind))
+        found = await context.in_time(
+            request, lambda: context.backend.embed(ecgs, asked.kind, model)
+        )
         return EmbeddingResponse(
             data=tuple(
                 Embedding(index=at, embedding=_encoded(vector, asked.encoding_format))

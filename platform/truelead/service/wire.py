@@ -27,6 +27,11 @@ class AskRequest(Wire):
     attribution: bool = Field(
         False, description="also say which leads and stretches of time the answer rests on"
     )
+    model: str | None = Field(
+        None,
+        max_length=limits.MAXIMUM_OPTION_CHARACTERS,
+        description="a name of /v1/models; left out: the service's base model",
+    )
 
     @field_validator("question")
     @classmethod
@@ -151,6 +156,9 @@ class ModelDescription(Wire):
     created: int = Field(description="Unix time of the weights' file")
     reliance_calibrated: bool
     false_alarm_rate: float | None = Field(description="that its reliance is calibrated at")
+    base_digest: str | None = Field(
+        None, description="digest of the model that an adapter is added to; null for a whole model"
+    )
 
 
 class ModelEntry(Wire):

@@ -15,6 +15,7 @@ import torch
 
 from truelead.config import Recipe, load_recipe
 from truelead.errors import CheckpointError, ConfigError, ModelError
+from truelead.model.adapter_writing import write_adapter
 from truelead.model.build import load_model, prepare_for_training, save_model
 from truelead.model.export import (
     ADAPTER_CONFIG,
@@ -29,7 +30,7 @@ from truelead.train.objective_model import split_state
 from truelead.train.stage import ADAPTER, START, stage_key
 from truelead.train.stage_checkpoints import stage_store
 
-Kind = Literal["whole", "merged", "adapter"]
+Kind = Literal["whole", "merged", "adapter", "served-adapter"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -46,9 +47,12 @@ def export(
     Args:
         stage: `<run>/<arm>/pretrain` or `<run>/<arm>/finetune`.
         kind: "whole": the TrueLead model; "merged": its language model alone, adapters added to
-            its weights; "adapter": the adapters alone, with the model they belong to.
+            its weights; "adapter": the adapters alone, with the model they belong to;
+            "served-adapter": all that the stage has beyond the model it started from, for the
+            service (`truelead.model.adapter_folder`).
         from_checkpoint: of the newest whole checkpoint, not of the finished stage.
-        dtype: of the weights (a key of `DTYPES`); the whole model keeps its own.
+        dtype: of the weights (a key of `DTYPES`); the whole model and a served adapter keep their
+            own.
 
     Raises:
         ConfigError: the output is there already, or no such dtype.
@@ -60,6 +64,9 @@ def export(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"{output}: expected a new or empty folder")
     with _in_one_step(output) as folder:
+        if kind == "served-adapter":
+            _write_served_adapter(stage, folder, from_checkpoint)
+            return output
         if kind == "adapter":
             _write_adapter(stage, folder, output, from_checkpoint, DTYPES[dtype])
             return output
@@ -102,6 +109,25 @@ def _write_adapter(
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
     processor = TrueLeadProcessor.from_pretrained(_start_of(stage), local_files_only=True)
     processor.tokenizer.save_pretrained(folder)
+
+
+def _write_served_adapter(stage: Path, folder: Path, from_checkpoint: bool) -> None:
+    recipe = _recipe_of(stage)
+    if from_checkpoint:
+        raise ConfigError("export: expected --served-adapter of a finished stage, not --checkpoint")
+    learned = recipe.parts(stage.name).language_model.train
+    if learned != "lora":
+        raise ModelError(
+            f"{stage}: expected a language model trained by lora, found {learned}: there is no "
+            "adapter, serve the whole model"
+        )
+    start = _start_of(stage)
+    if start == stage:
+        raise ModelError(
+            f"{stage}: expected a stage whose start is kept, such as finetune beside its pretrain: "
+            "serve the whole model"
+        )
+    write_adapter(folder, base=start, stage=stage, lora=stage / ADAPTER)
 
 
 def _base_of(stage: Path, recipe: Recipe) -> tuple[str | None, str | None]:

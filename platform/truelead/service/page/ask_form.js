@@ -29,6 +29,7 @@ export class AskForm {
     this.wording = 0; // of the template: the same question can be put in many words
     this.button = byId("ask");
     this.attribution = byId("attribution");
+    this.model = byId("model-choice");
     byId("ask-form").addEventListener("submit", (event) => {
       event.preventDefault();
       onAsk();
@@ -58,6 +59,16 @@ export class AskForm {
     }
   }
 
+  /** Let the reader choose where there are several. @param {Object[]} models the base first */
+  setModels(models) {
+    const chosen = this.model.value;
+    this.model.replaceChildren(...models.map(({ name }, place) =>
+      // Of the base nothing needs to be sent.
+      element("option", { value: place ? name : "" }, name)));
+    this.model.value = models.some(({ name }) => name === chosen) ? chosen : "";
+    byId("models").hidden = models.length < 2;
+  }
+
   /** Offer the templates about so many ECGs. */
   setEcgs(count) {
     if (count === this.ecgs) return;
@@ -68,21 +79,23 @@ export class AskForm {
     this.#choose();
   }
 
-  /** {question, options, attribution} as they stand. */
+  /** {question, options, attribution, model} as they stand. */
   read() {
     return {
       question: this.question.value.trim(),
       options: this.options.value.split("\n").map((line) => line.trim()).filter(Boolean),
       attribution: this.attribution.checked,
+      model: this.model.value,
     };
   }
 
   /** Bring a question back. */
-  write({ question, options }) {
+  write({ question, options, model }) {
     this.select.value = "";
     this.#choose();
     this.question.value = question;
     this.options.value = options.join("\n");
+    this.model.value = model;
   }
 
   setBusy(busy) {

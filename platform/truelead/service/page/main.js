@@ -211,7 +211,9 @@ function listen() {
 
 async function showModel() {
   try {
-    const { models: [model] } = await service.get("v1/models");
+    const { models } = await service.get("v1/models");
+    const [model] = models;
+    form.setModels(models);
     byId("model").textContent = `Model ${model.name} · ${model.digest.slice(0, 12)}`;
     byId("model").title = `SHA-256 of the weights: ${model.digest}`;
   } catch (refusal) {

@@ -10,6 +10,7 @@ import { toWire } from "./ecg.js";
  * @property {string} question
  * @property {string[]} options empty for a free answer
  * @property {boolean} attribution
+ * @property {string} model that is to answer; empty for the service's base model
  * @property {import("./ecg.js").PageEcg[]} ecgs one or two
  */
 
@@ -29,15 +30,18 @@ export function send(service, inquiry) {
   return service.postForm(pathOf(inquiry), form);
 }
 
-function fields({ question, options, attribution }) {
-  return { question, ...(options.length ? { options } : {}), attribution };
+function fields({ question, options, attribution, model }) {
+  return {
+    question, ...(options.length ? { options } : {}), attribution, ...(model ? { model } : {}),
+  };
 }
 
 function formFields(inquiry) {
-  const { question, options, attribution, ecgs } = inquiry;
+  const { question, options, attribution, model, ecgs } = inquiry;
   return [
     ["question", question], ...options.map((option) => ["options", option]),
-    ["attribution", String(attribution)], ...Object.entries(ecgs[0].origin.stated),
+    ["attribution", String(attribution)], ...(model ? [["model", model]] : []),
+    ...Object.entries(ecgs[0].origin.stated),
   ];
 }
 
