@@ -21,8 +21,8 @@ def rows() -> list[dict[str, Any]]:
     space = shipped.model_copy(
         update={
             "trials": 12,
-            "max_steps": 120,
-            "scheduler": shipped.scheduler.model_copy(update={"grace_steps": 15, "reduction": 4}),
+            "max_steps": 480,
+            "scheduler": shipped.scheduler.model_copy(update={"grace_steps": 60, "reduction": 4}),
             "final": shipped.final.model_copy(update={"seeds": (1, 2, 3)}),
         }
     )

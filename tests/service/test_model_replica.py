@@ -21,7 +21,8 @@ def replica(calibrated_folder: Path) -> ModelReplica:
 
 
 def waiting(*ecgs: Ecg) -> list[_Waiting]:
-    return [_Waiting(Inquiry((ecg,), "Normal?", ("yes", "no")), time.monotonic()) for ecg in ecgs]
+    asked = [Inquiry((ecg,), "Normal?", ("yes", "no")) for ecg in ecgs]
+    return [_Waiting(one, time.monotonic(), 1) for one in asked]
 
 
 def test_a_batch_is_counted_with_its_wait(replica: ModelReplica, ecgs: list[Ecg]) -> None:
@@ -62,3 +63,32 @@ def test_batches_that_end_in_errors_make_it_unhealthy(
     monkeypatch.setattr(replica.batch_answerer, "answer_all", whole)
     replica.answer_all(waiting(ecgs[0]))
     replica.check_health()
+
+
+def test_a_question_that_comes_while_a_batch_is_worked_on_stops_no_other(
+    replica: ModelReplica, ecgs: list[Ecg]
+) -> None:
+    """Counting its tokens wants the model, which the batch has; the event loop goes on."""
+
+    async def both() -> float:
+        lock = replica.batch_answerer._lock
+        lock.acquire()
+        try:
+            asked = Inquiry((ecgs[0],), "Is this wording new?", ("yes", "no"))
+            answering = asyncio.create_task(replica.answer_many([asked]))
+            begun = time.monotonic()
+            await asyncio.sleep(0.05)
+            slept = time.monotonic() - begun
+            assert not answering.done()
+        finally:
+            lock.release()
+        [reply] = await answering
+        assert isinstance(reply, Reply)
+        return slept
+
+    assert asyncio.run(both()) < 5.0
+    model = replica._base
+    asked = Inquiry((ecgs[0], ecgs[1]), "Is this wording new?", ("yes", "no"))
+    counts = asyncio.run(model.tokens([asked, asked]))
+    assert counts == [model.answerer.tokens_of(asked)] * 2
+    assert asyncio.run(model.tokens([asked])) == counts[:1]

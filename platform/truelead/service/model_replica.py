@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,15 +43,18 @@ UNHEALTHY_AFTER = 3
 REMEMBERED = 100
 """Batches and loaded adapters that can be asked for."""
 
+REMEMBERED_WORDINGS = 10_000
+
 _LOGGER = logging.getLogger("truelead.service")
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A question and when (monotonic seconds of this replica) it arrived."""
+    """A question, when (monotonic seconds of this replica) it arrived, and what it costs."""
 
     inquiry: Inquiry
     since: float
+    tokens: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,26 @@ class HeldModel:
 
     answerer: BatchAnswerer
     batcher: Batcher[_Waiting, Outcome]
+    counted: dict[tuple[int, str, tuple[str, ...]], int] = field(default_factory=dict)
+
+    async def tokens(self, inquiries: Sequence[Inquiry]) -> list[int]:
+        """What the model reads for each question.
+
+        A wording is counted in a thread, which may wait for a batch that is worked on; the event
+        loop does not. What was counted is remembered.
+        """
+        keys = [(len(one.ecgs), one.question, one.options) for one in inquiries]
+        new = {
+            key: one for key, one in zip(keys, inquiries, strict=True) if key not in self.counted
+        }
+        found = {key: self.counted[key] for key in keys if key not in new}
+        if new:
+            counts = await asyncio.to_thread(lambda: [*map(self.answerer.tokens_of, new.values())])
+            found.update(zip(new, counts, strict=True))
+            if len(self.counted) + len(new) > REMEMBERED_WORDINGS:
+                self.counted.clear()
+            self.counted.update(zip(new, counts, strict=True))
+        return [found[key] for key in keys]
 
 
 class ModelReplica:
@@ -167,7 +190,7 @@ class ModelReplica:
 
         return HeldModel(
             answerer,
-            Batcher(answer_batch, self._bounds, lambda one: answerer.tokens_of(one.inquiry)),
+            Batcher(answer_batch, self._bounds, lambda one: one.tokens),
         )
 
     def _description(self, name: str) -> ModelDescription:
@@ -232,13 +255,18 @@ class ModelReplica:
         names = dict.fromkeys(one.model for one in inquiries)
         models = {name: await self._model(name) for name in names}
 
-        async def answer(inquiry: Inquiry) -> Outcome:
-            model = models[inquiry.model]
+        async def answers(name: str) -> list[Outcome]:
+            asked = [one for one in inquiries if one.model == name]
+            model = models[name]
             if isinstance(model, ServiceError):
-                return model
-            return await model.batcher(_Waiting(inquiry, now))
+                return [model] * len(asked)
+            costs = await model.tokens(asked)
+            waiting = (_Waiting(one, now, cost) for one, cost in zip(asked, costs, strict=True))
+            return list(await asyncio.gather(*map(model.batcher, waiting)))
 
-        return list(await asyncio.gather(*map(answer, inquiries)))
+        found = await asyncio.gather(*map(answers, names))
+        by_name = {name: iter(some) for name, some in zip(names, found, strict=True)}
+        return [next(by_name[one.model]) for one in inquiries]
 
     async def attribute(
         self, inquiry: Inquiry, reply: Reply
