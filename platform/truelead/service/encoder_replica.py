@@ -1,8 +1,8 @@
 """The ECG encoder as a deployment of its own: ECGs in, features out.
 
 For machines where encoder and language model want different hardware, or are needed in different
-numbers. The features go from here to the replica of the language model without passing the ingress
-(Ray's object store; on one machine they are read where they lie).
+numbers. The features go from here to the replica of the language model, through the ingress where
+calls go straight, and through Ray's object store where they do not.
 
 Shape suffixes: N ECGs in the batch, P patches, D encoder width.
 """

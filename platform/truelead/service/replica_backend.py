@@ -265,7 +265,7 @@ class ReplicaBackend:
 
         Args:
             encoded: ECGs whose keys and features, from the encoder's deployment, are added to the
-                arguments. The features do not pass through here.
+                arguments.
             model: name of an adapter, whose replicas are preferred.
 
         Raises:
