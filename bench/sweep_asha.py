@@ -75,7 +75,7 @@ def compare(
                     "name": f"asha-{order}",
                     "seed": 100 + order,
                     "deterministic": True,
-                    "scheduler": {"name": "asha", "grace_steps": steps // 36, "reduction": 6},
+                    "scheduler": {"name": "asha", "grace_steps": steps // 16, "reduction": 4},
                 }
             ),
         )
