@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.processes import cpu_seconds
 from bench.reported import row
 from bench.sweep_run import SHORT, base_run, copied
 from truelead.config import Recipe
@@ -39,7 +38,7 @@ SPACE = {
 
 
 def rows() -> list[dict[str, Any]]:
-    """Overhead in wall and CPU time, and what starting up takes."""
+    """Overhead in wall time, and what starting up takes."""
     with tempfile.TemporaryDirectory() as scratch:
         began = time.monotonic()
         start_session()
@@ -50,11 +49,10 @@ def rows() -> list[dict[str, Any]]:
         for number in range(ROUNDS):
             hands.append(_by_hand(_plan(copied(recipe, Path(scratch) / f"hand-{number}"))))
             tunes.append(_by_tune(_plan(copied(recipe, Path(scratch) / f"tune-{number}"))))
-    ratios = [100 * ((t[0] - t[2]) / h[0] - 1) for h, t in zip(hands, tunes, strict=True)]
-    whole = [100 * (t[0] / h[0] - 1) for h, t in zip(hands, tunes, strict=True)]
-    cpus = [100 * (t[1] / h[1] - 1) for h, t in zip(hands, tunes, strict=True)]
-    starts = [t[2] for t in tunes]
-    between = [100 * t[3] / (t[0] - t[2] - t[3]) for t in tunes]
+    ratios = [100 * ((t[0] - t[1]) / h - 1) for h, t in zip(hands, tunes, strict=True)]
+    whole = [100 * (t[0] / h - 1) for h, t in zip(hands, tunes, strict=True)]
+    starts = [t[1] for t in tunes]
+    between = [100 * t[2] / (t[0] - t[1] - t[2]) for t in tunes]
     name = f"Tune beside a plain loop, {TRIALS} trials of {STEPS} steps"
     return [
         row(
@@ -78,9 +76,7 @@ def rows() -> list[dict[str, Any]]:
         ),
         row(f"{name}: more wall time, start-up in it", median(whole), "%", SHORT,
             interval=[min(whole), max(whole)]),
-        row(f"{name}: more CPU time, start-up in it", median(cpus), "%", SHORT,
-            interval=[min(cpus), max(cpus)]),
-        row("a trial of the plain loop", median(h[0] for h in hands) / TRIALS, "s", SHORT),
+        row("a trial of the plain loop", median(hands) / TRIALS, "s", SHORT),
         row("start-up of Tune, to the first training step's process", median(starts), "s", SHORT,
             interval=[min(starts), max(starts)]),
         row("start-up of a local Ray session", session, "s", SHORT),
@@ -91,25 +87,25 @@ def _plan(recipe: Recipe) -> SweepPlan:
     return make_plan(recipe, parse_space(SPACE))
 
 
-def _by_hand(plan: SweepPlan, trials: int = TRIALS) -> tuple[float, float]:
-    """Wall and CPU seconds of the loop."""
-    start, cpu = time.monotonic(), cpu_seconds()
+def _by_hand(plan: SweepPlan, trials: int = TRIALS) -> float:
+    """Wall seconds of the loop."""
+    start = time.monotonic()
     for number, values in enumerate(draw(plan.space, plan.recipe, trials)):
         train_and_score(plan, trial_name(number, values), values, plan.rungs[-1])
-    return time.monotonic() - start, cpu_seconds() - cpu
+    return time.monotonic() - start
 
 
-def _by_tune(plan: SweepPlan) -> tuple[float, float, float, float]:
-    """Wall and CPU seconds of the sweep, the wall seconds before its first training began, and
-    those that were spent in no trial afterwards."""
-    began, start, cpu = time.time(), time.monotonic(), cpu_seconds()
+def _by_tune(plan: SweepPlan) -> tuple[float, float, float]:
+    """Wall seconds of the sweep, those before its first training began, and those that were spent
+    in no trial afterwards."""
+    began, start = time.time(), time.monotonic()
     journal = Journal(plan.folder, "timed")
     run_trials(plan, journal, 1, lambda number: None)
     assert all(log.status == "finished" for log in journal.trials.values())
-    wall, used = time.monotonic() - start, cpu_seconds() - cpu
+    wall = time.monotonic() - start
     times = sorted(one["time"] for one in StagePool(plan.recipe).tries())
     reports = [log.reports[plan.rungs[-1]] for log in journal.trials.values()]
     inside = times[1] - times[0] + reports[0]["score_seconds"]
     inside += sum(one["wall_seconds"] + one["score_seconds"] for one in reports[1:])
     start_up = times[0] - began
-    return wall, used, start_up, wall - start_up - inside
+    return wall, start_up, wall - start_up - inside
