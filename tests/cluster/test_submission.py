@@ -69,6 +69,13 @@ sys.exit(7)
 """
 
 
+@pytest.fixture(autouse=True)
+def _interrupts_arrive() -> None:
+    """Also where the tests run in the background of a shell, which lets interrupts be ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def command(environment: dict[str, str], *arguments: object, **options: Any) -> Any:
     """The command line as an operator starts it, from the repository's root."""
     return subprocess.Popen(
