@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from tests.model.conftest import CORPUS, tiny_recipe
-from tests.model.tuned_stage import SLOT, write_tuned_adapter, write_tuned_stage
+from tests.model.tuned_stage import HUB_SIZES, SLOT, write_tuned_adapter, write_tuned_stage
 from truelead.data.durable import file_sha256
 from truelead.errors import ModelError
 from truelead.model.adapted import adapted_model
@@ -45,15 +45,7 @@ def tied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base around a hub's language model whose embeddings are its output layer too."""
     folder = tmp_path_factory.mktemp("tied")
     tokenizer = train_tokenizer(CORPUS, 200)
-    sizes: dict[str, Any] = {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "initializer_range": 0.3,
-    }
-    config = Qwen2Config(vocab_size=len(tokenizer), tie_word_embeddings=True, **sizes)
+    config = Qwen2Config(vocab_size=len(tokenizer), tie_word_embeddings=True, **HUB_SIZES)
     Qwen2ForCausalLM(config).save_pretrained(folder / "hub")
     tokenizer.save_pretrained(folder / "hub")
     recipe = tiny_recipe(language_model={"path": str(folder / "hub"), "train": "frozen"})

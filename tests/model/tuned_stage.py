@@ -12,6 +12,16 @@ from truelead.model.build import fit_to_strategy, load_model, save_model
 from truelead.model.export import save_adapter
 from truelead.model.language_model import add_lora
 
+HUB_SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "initializer_range": 0.3,
+}
+"""Of a language model in the hub's format, so small that it is made in no time."""
+
 SLOT = {"kind": "strata", "prior": [0.5, 0.3, 0.2]}
 
 

@@ -20,6 +20,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from tests.model.tuned_stage import HUB_SIZES
 from truelead.config import Recipe, parse_recipe
 from truelead.data.durable import file_sha256
 from truelead.errors import CheckpointError, ConfigError, ModelError
@@ -36,19 +37,11 @@ from truelead.train.stage import ADAPTER, Stage
 CORPUS = ("Is there any sign of infarction?", "Which leads show noise?", "yes", "no")
 IDS = torch.tensor([[5, 9, 12, 7, 30, 11]])
 STAGES = ("pretrain", "finetune")
-SIZES: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "initializer_range": 0.3,
-}
 HUB = {
     "qwen2": lambda n: Qwen2ForCausalLM(
-        Qwen2Config(vocab_size=n, tie_word_embeddings=True, **SIZES)
+        Qwen2Config(vocab_size=n, tie_word_embeddings=True, **HUB_SIZES)
     ),
-    "llama": lambda n: LlamaForCausalLM(LlamaConfig(vocab_size=n, **SIZES)),
+    "llama": lambda n: LlamaForCausalLM(LlamaConfig(vocab_size=n, **HUB_SIZES)),
 }
 
 

@@ -72,16 +72,15 @@ class HeldModel:
         loop does not. What was counted is remembered.
         """
         keys = [(len(one.ecgs), one.question, one.options) for one in inquiries]
-        new = {
-            key: one for key, one in zip(keys, inquiries, strict=True) if key not in self.counted
-        }
-        found = {key: self.counted[key] for key in keys if key not in new}
+        found = {key: self.counted[key] for key in keys if key in self.counted}
+        new = {key: one for key, one in zip(keys, inquiries, strict=True) if key not in found}
         if new:
             counts = await asyncio.to_thread(lambda: [*map(self.answerer.tokens_of, new.values())])
-            found.update(zip(new, counts, strict=True))
-            if len(self.counted) + len(new) > REMEMBERED_WORDINGS:
+            counted = dict(zip(new, counts, strict=True))
+            found |= counted
+            if len(self.counted) + len(counted) > REMEMBERED_WORDINGS:
                 self.counted.clear()
-            self.counted.update(zip(new, counts, strict=True))
+            self.counted.update(counted)
         return [found[key] for key in keys]
 
 

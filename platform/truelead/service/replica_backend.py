@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from grpc.aio import AioRpcError
@@ -58,6 +58,7 @@ _DIED = (
 )
 """What a call ends with whose replica has died, by gRPC or through Ray's object store."""
 
+_Kept = TypeVar("_Kept")
 _Outcomes = list[Reply | MissingEcgs | TrueLeadError]
 
 
@@ -139,10 +140,9 @@ class ReplicaBackend:
         Raises:
             ServiceError: as `describe`.
         """
-        if self._models is not None:
-            since, known = self._models
-            if time.monotonic() - since < DESCRIBED_FOR_SECONDS:
-                return known
+        known = _recent(self._models)
+        if known is not None:
+            return known
         async with _in_time(READY_WITHIN_SECONDS):
             found = tuple(await self._call("describe_all"))
         self._models = (time.monotonic(), found)
@@ -166,11 +166,7 @@ class ReplicaBackend:
         Raises:
             ServiceError: as `describe`.
         """
-        if self._described is not None:
-            since, found = self._described
-            if time.monotonic() - since < DESCRIBED_FOR_SECONDS:
-                return found
-        return await self.describe()
+        return _recent(self._described) or await self.describe()
 
     async def _send(self, inquiry: Inquiry) -> Reply:
         batcher = self._batcher(inquiry.model)
@@ -285,6 +281,13 @@ class ReplicaBackend:
                     break
                 await asyncio.sleep(min(0.1 * 2**attempt, 1.0))
         raise ServiceError("model: no replica answers", status=503)
+
+
+def _recent(kept: tuple[float, _Kept] | None) -> _Kept | None:
+    """What was kept at that time (monotonic seconds), if it is young enough to be told again."""
+    if kept is None or time.monotonic() - kept[0] >= DESCRIBED_FOR_SECONDS:
+        return None
+    return kept[1]
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from truelead.config import Recipe
-from truelead.sweep.development import PROBABILITY
+from truelead.sweep.development import METRICS, PROBABILITY
 from truelead.sweep.journal import CONTINUE, STOP, Journal, Report
 from truelead.sweep.objective import FAILED, number_of
 from truelead.sweep.population import mutations, within
@@ -136,11 +136,7 @@ def report_of(result: Mapping[str, Any]) -> Report:
 
 REPORTED = (
     "steps",
-    *(
-        f"{metric}{end}"
-        for metric in ("balanced", "confounded", "reliance")
-        for end in ("", "_low", "_high", PROBABILITY)
-    ),
+    *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high", PROBABILITY)),
     "parameters",
     "flops",
     "train_seconds",
