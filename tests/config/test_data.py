@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import truelead.config
-from truelead.config import DataConfig, StatedSignalConfig, parse_recipe
+from truelead.config import DataConfig, Recipe, StatedSignalConfig, parse_recipe
 from truelead.errors import ConfigError
 from truelead.signal.formats.base import StatedSignal
 from truelead.signal.formats.statement import ORIENTATIONS
@@ -49,3 +50,10 @@ def test_a_mistake_is_one_line(data: dict[str, Any], expected: str) -> None:
 def test_the_package_gives_every_public_name() -> None:
     for name in truelead.config.__all__:
         assert getattr(truelead.config, name) is not None
+
+
+@pytest.mark.parametrize("root", ["sets/ptbxl", "s3://bucket/ptbxl", None])
+def test_a_recipe_comes_back_from_json(root: str | None) -> None:
+    recipe = parse_recipe({"name": "x", "data": {"root": root}})
+    assert recipe.data.root == (root if root is None or "://" in root else Path(root))
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe

@@ -14,6 +14,8 @@ def filled(folder: Path) -> Journal:
     journal = Journal(folder, "key")
     journal.begin_trial(0, {"a": 1})
     journal.report(0, {"steps": 10.0, "balanced": 0.5}, CONTINUE)
+    journal.end(0, "stopped early")
+    journal.promote(0, 30)
     journal.failure(0, "its process ended")
     journal.begin_trial(1, {"a": 2})
     journal.report(1, {"steps": 10.0, "balanced": 0.4}, STOP)
@@ -26,7 +28,7 @@ def test_a_journal_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = Journal(tmp_path, "key")
     assert found.trials == written.trials
     assert found.starts == written.starts + 1
-    assert found.trials[0].status == "running"
+    assert (found.trials[0].status, found.trials[0].promoted_to) == ("running", 30)
     assert found.trials[0].failures == ["its process ended"]
     assert found.trials[1].decisions == {10: STOP}
 
@@ -35,6 +37,8 @@ def test_the_first_word_stands(tmp_path: Path) -> None:
     journal = filled(tmp_path)
     journal.begin_trial(0, {"a": 9})
     journal.report(1, {"steps": 10.0, "balanced": 0.9}, CONTINUE)
+    journal.promote(0, 30)
+    assert len(journal.of("promoted")) == 1
     assert journal.trials[0].values == {"a": 1}
     assert journal.trials[1].reports[10]["balanced"] == 0.4
     assert journal.trials[1].decisions == {10: STOP}

@@ -27,13 +27,14 @@ from truelead.train.resources import check_resources
 
 
 def space(name: str) -> SearchSpace:
+    kind = {"type": "stopping"} if name == "asha" else {}
     return parse_space(
         {
             "name": "stops",
             "parameters": {"severity": {"choice": ["ptbxl"]}},
             "trials": 3,
             "max_steps": 40,
-            "scheduler": {"name": name, "grace_steps": 10, "reduction": 2, "samples": 2},
+            "scheduler": {"name": name, "grace_steps": 10, "reduction": 2, "samples": 2, **kind},
         }
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from truelead.config.base import Frozen
 
@@ -59,14 +59,18 @@ class StatedSignalConfig(Frozen):
 SplitBy = Literal["strat_fold", "ecg_qa", "hash", "listed"]
 
 
-def _place(found: object) -> object:
-    """A URL as it is written, since a path would lose one of its slashes; any other text a path."""
+def _text_or_path(found: object) -> object:
     if not isinstance(found, str | Path):
         raise ValueError("expected a path or a URL")
+    return found
+
+
+def _place(found: Path | str) -> Path | str:
+    """A URL as it is written, since a path would lose one of its slashes; any other text a path."""
     return found if "://" in str(found) or "::" in str(found) else Path(found)
 
 
-Place = Annotated[Path | str, BeforeValidator(_place)]
+Place = Annotated[str | Path, BeforeValidator(_text_or_path), AfterValidator(_place)]
 
 
 class DataConfig(Frozen):

@@ -35,6 +35,7 @@ class TrialLog:
         decisions: steps -> what the scheduler said.
         changes: steps -> values from there on, where a scheduler changed them.
         donors: steps -> the trial whose checkpoint it went on from.
+        promoted_to: steps that it was promoted to last, 0 where it never was.
         status: "running", "finished", "stopped early" or "failed".
         error: one line, of a failed trial.
         failures: one line for each time its process died or its training failed.
@@ -45,6 +46,7 @@ class TrialLog:
     decisions: dict[int, str] = field(default_factory=dict)
     changes: dict[int, Values] = field(default_factory=dict)
     donors: dict[int, int] = field(default_factory=dict)
+    promoted_to: int = 0
     status: str = "running"
     error: str = ""
     failures: list[str] = field(default_factory=list)
@@ -114,6 +116,11 @@ class Journal:
             more["donor"] = donor
         self.append("report", trial=number, report=report, decision=decision, **more)
 
+    def promote(self, number: int, steps: int) -> None:
+        """A trial that was left at a rung goes on to the next."""
+        if self.trials[number].promoted_to < steps:
+            self.append("promoted", trial=number, steps=steps)
+
     def failure(self, number: int, reason: str) -> None:
         """A try of a trial has failed; it may be tried again."""
         self.append("failure", trial=number, reason=reason)
@@ -142,6 +149,9 @@ class Journal:
                 log.changes[steps] = dict(event["values"])
             if "donor" in event:
                 log.donors[steps] = int(event["donor"])
+        elif kind == "promoted":
+            log = self.trials[int(event["trial"])]
+            log.promoted_to, log.status = int(event["steps"]), "running"
         elif kind == "failure":
             self.trials[int(event["trial"])].failures.append(str(event["reason"]))
         elif kind == "ended":

@@ -25,11 +25,20 @@ class TrialMonitor(Callback):
         journal: of the sweep.
         total: trials of the whole sweep.
         ended: called with a trial's number once it has ended well.
+        promotes: whether a trial that is stopped may go on later.
     """
 
-    def __init__(self, journal: Journal, total: int, ended: Ended = lambda number: None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        total: int,
+        ended: Ended = lambda number: None,
+        *,
+        promotes: bool = False,
+    ) -> None:
         self._journal = journal
         self._total = total
+        self._promotes = promotes
         self._ended = ended
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -38,6 +47,8 @@ class TrialMonitor(Callback):
         log = self._journal.trials[number]
         if not log.reports:
             say(f"trial {number}: {describe(log.values)}")
+        elif log.promoted_to not in {0, *log.reports}:
+            say(f"trial {number}: promoted to {log.promoted_to} steps")
 
     def announce(self, number: int, report: Report) -> None:
         """Say a new score."""
@@ -48,14 +59,14 @@ class TrialMonitor(Callback):
             f"trial {number}: {report['steps']:.0f} steps, balanced "
             f"{100 * report['balanced']:.1f} %, confounded {100 * report['confounded']:.1f} %"
             f"{shown}, {report['wall_seconds'] + report['score_seconds']:.0f} s "
-            f"({done}/{self._total} ended)"
+            f"({done}/{self._total} {'tried' if self._promotes else 'ended'})"
         )
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Say so where the scheduler has stopped it."""
         number = number_of(trial)
         log = self._journal.trials[number]
-        if log.status == "stopped early":
+        if log.status == "stopped early" and not self._promotes:
             say(f"trial {number}: stopped early, after {max(log.reports)} steps")
         if log.status in ("finished", "stopped early"):
             self._ended(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialScheduler
 
 from truelead.config import Recipe
 from truelead.sweep.development import METRICS, PROBABILITY
@@ -93,14 +93,8 @@ class JournalledScheduler(TrialScheduler):
         return decision
 
     def _untied(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The result with a score that its tie-break has moved by less than one answer.
-
-        Short trainings often give the same answers throughout; a scheduler would keep them all.
-        """
-        tie_break = result.get(f"{self.metric}{PROBABILITY}")
-        if tie_break is None:
-            return result
-        return {**result, self.metric: result[self.metric] + SMALLER_THAN_AN_ANSWER * tie_break}
+        """The result with a score that its tie-break has moved by less than one answer."""
+        return {**result, self.metric: untied(result, self.metric)}
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """See `TrialScheduler`."""
@@ -129,6 +123,13 @@ class JournalledScheduler(TrialScheduler):
         return found
 
 
+def untied(report: Mapping[str, Any], metric: str) -> float:
+    """The metric of a report, moved by less than one answer by the mean probability of what is
+    right: short trainings often give the same answers throughout, and all would be kept."""
+    value: float = report[metric]
+    return value + SMALLER_THAN_AN_ANSWER * report.get(f"{metric}{PROBABILITY}", 0.0)
+
+
 def report_of(result: Mapping[str, Any]) -> Report:
     """A trial's own numbers among those that Ray Tune adds."""
     return {name: float(result[name]) for name in REPORTED if name in result}
@@ -147,10 +148,21 @@ REPORTED = (
 """Keys of a report."""
 
 
+class OneRung(FIFOScheduler):
+    """Ends what Ray Tune knows of as a trial at its report: `promotion.py` begins the next."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+        """See `TrialScheduler`."""
+        return STOP
+
+
 def _asha(space: SearchSpace, recipe: Recipe) -> Any:
-    """Asynchronous successive halving (Li et al., MLSys 2020)."""
+    """Asynchronous successive halving (Li et al., MLSys 2020); with promotion, the part of it that
+    stops."""
     from ray.tune.schedulers import ASHAScheduler
 
+    if space.promotes:
+        return OneRung()
     last = space.rungs(recipe)[-1]
     return ASHAScheduler(
         time_attr="steps",
@@ -219,8 +231,6 @@ def _pbt(space: SearchSpace, recipe: Recipe) -> Any:
 
 
 def _none(space: SearchSpace, recipe: Recipe) -> Any:
-    from ray.tune.schedulers import FIFOScheduler
-
     return FIFOScheduler()
 
 

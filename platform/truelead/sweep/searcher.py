@@ -32,7 +32,7 @@ class ValueSource(Protocol):
         """A trial of the journal has these values, whatever would be proposed now."""
 
     def tell(self, number: int, report: Report | None, *, whole: bool) -> None:
-        """A trial has ended.
+        """A trial has ended, or has come further than when it was told of last.
 
         Args:
             report: its last; None where it failed.
@@ -60,9 +60,10 @@ class ListedValues:
 class OptunaValues:
     """Proposals of Optuna's TPE sampler, asked and told through its own interface.
 
-    The sampler is made anew for every trial from the seed and the trial's number, so that a
-    proposal depends on nothing but them and the trials told of. A trial that was stopped early is
-    told as pruned, with its last score; with several objectives none is stopped.
+    The study and its sampler are made anew for every trial, from the seed and the trial's number,
+    so that a proposal depends on nothing but them and what was told of earlier trials, and a trial
+    that has gone on may be told of again. One that was stopped early is told as pruned, with its
+    last score; with several objectives none is stopped.
     """
 
     def __init__(self, space: SearchSpace, recipe: Recipe) -> None:
@@ -74,54 +75,64 @@ class OptunaValues:
         self._seed = space.seed_of(recipe)
         self._parameters: dict[str, Distribution] = ordered(space)
         self._several = space.search.multi_objective
-        names = space.objectives if self._several else (space.metric,)
-        self._study = optuna.create_study(
-            directions=["minimize" if name == "cost" else "maximize" for name in names]
-        )
-        self._trials: dict[int, Any] = {}
+        self._names = space.objectives if self._several else (space.metric,)
+        self._known: dict[int, Values] = {}
+        self._told: dict[int, tuple[Report | None, bool]] = {}
 
     def ask(self, number: int) -> Values | None:
         """See `ValueSource.ask`."""
-        self._study.sampler = self._optuna.samplers.TPESampler(
-            n_startup_trials=self._space.search.startup_trials,
-            seed=(self._seed * 1_000_003 + number) % 2**32,
+        study = self._optuna.create_study(
+            directions=["minimize" if name == "cost" else "maximize" for name in self._names],
+            sampler=self._optuna.samplers.TPESampler(
+                n_startup_trials=self._space.search.startup_trials,
+                seed=(self._seed * 1_000_003 + number) % 2**32,
+            ),
         )
-        trial = self._study.ask()
-        self._trials[number] = trial
+        for earlier, values in sorted(self._known.items()):
+            study.enqueue_trial(dict(values))
+            trial, again = self._proposal(study)
+            assert again == values, "an enqueued trial has its own values"
+            if earlier in self._told:
+                self._tell(study, trial, *self._told[earlier])
+        _, proposed = self._proposal(study)
+        self._known[number] = proposed
+        return proposed
+
+    def _proposal(self, study: Any) -> tuple[Any, Values]:
+        trial = study.ask()
         values: Values = {}
         for path, found in self._parameters.items():
             if found.is_active(values):
                 values[path] = found.suggest(path, trial)
-        return values
+        return trial, values
 
     def remember(self, number: int, values: Values) -> None:
         """See `ValueSource.remember`."""
-        self._study.enqueue_trial(dict(values))
-        again = self.ask(number)
-        assert again == values, "an enqueued trial has its own values"
+        self._known[number] = values
 
     def tell(self, number: int, report: Report | None, *, whole: bool) -> None:
         """See `ValueSource.tell`."""
-        trial = self._trials.pop(number)
+        self._told[number] = report, whole
+
+    def _tell(self, study: Any, trial: Any, report: Report | None, whole: bool) -> None:
         state = self._optuna.trial.TrialState
         if report is None:
-            self._study.tell(trial, state=state.FAIL)
+            study.tell(trial, state=state.FAIL)
             return
         trial.set_constraint("floors", max(shortfalls(self._space, report), default=0.0))
         if whole:
-            self._study.tell(trial, self._values(report))
+            study.tell(trial, self._values(report))
         elif self._several:
-            self._study.tell(trial, state=state.FAIL)
+            study.tell(trial, state=state.FAIL)
         else:
             trial.report(report[self._space.metric], int(report["steps"]))
-            self._study.tell(trial, state=state.PRUNED)
+            study.tell(trial, state=state.PRUNED)
 
     def _values(self, report: Report) -> list[float]:
         if not self._several:
             return [report[self._space.metric]]
         return [
-            cost_of(self._space, report) if name == "cost" else report[name]
-            for name in self._space.objectives
+            cost_of(self._space, report) if name == "cost" else report[name] for name in self._names
         ]
 
 
@@ -168,8 +179,7 @@ class JournalledSearch(Searcher):
             values = self._journal.trials[number].values
             self._source.remember(number, values)
         else:
-            self.stopped = self._reason_to_stop()
-            values = None if self.stopped else self._source.ask(number)
+            values = self._new_values(number)
             if values is None:
                 finished: dict[str, Any] = Searcher.FINISHED
                 return finished
@@ -193,13 +203,24 @@ class JournalledSearch(Searcher):
         self._ended.append(log.reports[steps][self._space.metric])
         self._source.tell(number, log.reports[steps], whole=log.status == "finished")
 
+    def _new_values(self, number: int) -> Values | None:
+        """Of a trial that is not in the journal; None where no further one is to begin."""
+        if number >= self._space.trials:
+            return None
+        self.stopped = self._reason_to_stop()
+        return None if self.stopped else self._source.ask(number)
+
+    def _scores(self) -> list[float]:
+        """Of the trials that have ended, in their order."""
+        return self._ended
+
     def _reason_to_stop(self) -> str:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return f"the budget of {self._space.budget_hours:g} hours was used up"
-        patience = self._space.patience
-        if patience is not None and len(self._ended) > patience:
-            best = max(self._ended[:-patience])
-            if all(score <= best for score in self._ended[-patience:]):
+        patience, scores = self._space.patience, self._scores()
+        if patience is not None and len(scores) > patience:
+            best = max(scores[:-patience])
+            if all(score <= best for score in scores[-patience:]):
                 return f"the last {patience} trials were no better than the best before"
         return ""
 

@@ -30,20 +30,24 @@ Objective = Literal["balanced", "confounded", "cost"]
 class SchedulerConfig(Frozen):
     """Which trials are stopped early, or changed while they train (schedulers of Ray Tune).
 
-    `asha` scores a trial after `grace_steps` steps and after each `reduction` times as many, and
-    stops it where it is not among the best 1 / `reduction` of those scored so far. `median` scores
+    `asha` scores a trial after `grace_steps` steps and after each `reduction` times as many. With
+    the type `promotion` it is left there, and goes on once it is among the best 1 / `reduction` of
+    those scored so far; with `stopping` (Ray Tune's own) it goes on at once where it is among them
+    at that moment, and is stopped for good where it is not. `median` scores
     it as often, and stops it where its best score is below the median of the others' means.
     `pbt` trains all trials together and every `interval_steps` steps lets the worst `quantile` go
     on from the checkpoints of the best, with `mutate` changed. `none` scores every trial once, at
     its end.
 
     Attributes:
+        type: of `asha`.
         samples: trials that `median` needs for a median.
         mutate: config paths of the space's parameters that `pbt` changes during training.
         resample: how often `pbt` draws a changed parameter anew instead of moving it.
     """
 
     name: Literal["asha", "median", "pbt", "none"] = "asha"
+    type: Literal["promotion", "stopping"] = "promotion"
     grace_steps: int = Field(50, ge=1)
     reduction: float = Field(3.0, gt=1)
     samples: int = Field(3, ge=2)
@@ -56,6 +60,12 @@ class SchedulerConfig(Frozen):
     def _only_pbt_mutates(self) -> SchedulerConfig:
         if (self.name == "pbt") != bool(self.mutate):
             raise ValueError("mutate: expected with the scheduler pbt, and only with it")
+        return self
+
+    @model_validator(mode="after")
+    def _only_asha_has_types(self) -> SchedulerConfig:
+        if self.name != "asha" and "type" in self.model_fields_set:
+            raise ValueError(f"type: expected only with the scheduler asha, found {self.name}")
         return self
 
 
@@ -208,6 +218,11 @@ class SearchSpace(Frozen):
             path: parse_distribution(f"{self.name}: parameters: {path}", tree)
             for path, tree in self.parameters.items()
         }
+
+    @property
+    def promotes(self) -> bool:
+        """Whether trials are left at a rung and promoted later."""
+        return self.scheduler.name == "asha" and self.scheduler.type == "promotion"
 
     @property
     def one_at_a_time(self) -> bool:

@@ -54,6 +54,7 @@ def run_trials(
     from ray import tune
 
     from truelead.sweep.monitor import PopulationMonitor, TrialMonitor
+    from truelead.sweep.promotion import PromotionSearch
     from truelead.sweep.scheduler import JournalledScheduler, build_scheduler
     from truelead.sweep.searcher import JournalledSearch
 
@@ -74,14 +75,15 @@ def run_trials(
             stop={"steps": rungs[-1]},
         )
         return ""
-    monitor = TrialMonitor(journal, space.trials, ended)
-    search = JournalledSearch(space, plan.recipe, journal)
+    monitor = TrialMonitor(journal, space.trials, ended, promotes=space.promotes)
+    searcher = PromotionSearch if space.promotes else JournalledSearch
+    search = searcher(space, plan.recipe, journal)
     _fit(
         plan,
         f"start-{journal.starts:03d}",
         callbacks=[monitor],
         search_alg=search,
-        num_samples=space.trials,
+        num_samples=space.trials * (len(rungs) if space.promotes else 1),
         max_concurrent_trials=concurrent,
         scheduler=JournalledScheduler(scheduler, journal, rungs[-1], monitor.announce),
     )
@@ -136,7 +138,7 @@ def _fit(
             # A process that has imported torch is kept for the next trial.
             reuse_actors=True,
             trial_name_creator=_name_of,
-            trial_dirname_creator=_name_of,
+            trial_dirname_creator=_folder_of,
             **options,
         ),
         run_config=tune.RunConfig(
@@ -185,6 +187,12 @@ def logged(folder: Path) -> Iterator[None]:
 def _name_of(trial: Any) -> str:
     """The trial's name, for its folder of logs."""
     return str(own_config(trial.config).get("name", trial.trial_id))
+
+
+def _folder_of(trial: Any) -> str:
+    """Of Ray Tune's own files: the rungs of a trial may be trials of their own there."""
+    rungs = own_config(trial.config).get("rungs", ())
+    return "-".join([_name_of(trial), *(f"{steps:06d}" for steps in rungs)])
 
 
 def _members(plan: SweepPlan, journal: Journal) -> list[dict[str, Any]]:

@@ -1,0 +1,166 @@
+"""Asynchronous successive halving by promotion: who trains next, told from the journal.
+
+A trial is trained to its first rung and left there. Whenever there is room, the best of a rung's
+upper 1 / reduction that has not gone further is promoted to the next rung; where there is none, a
+new trial begins (Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020,
+algorithm 2). Ray Tune's ASHA decides the moment a trial reports, so that whoever comes first passes
+every rung. Since each rung is a training from the start, leaving and promoting a trial costs
+nothing.
+
+Values that are known from the start do not depend on what longer trainings show: there all trials
+begin before any is promoted, so that none is promoted for being good among few. Nobody waits for a
+rung to be complete.
+
+Every rung of a trial is a trial of Ray Tune of its own: it needs no process in between, and Ray
+Tune's limit on trials at a time counts those that train.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from truelead.config import Recipe
+from truelead.sweep.journal import Journal, Report, TrialLog
+from truelead.sweep.objective import trial_name
+from truelead.sweep.scheduler import untied
+from truelead.sweep.searcher import JournalledSearch
+from truelead.sweep.space import SearchSpace
+
+Score = Callable[[Report], float]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One rung of a trial."""
+
+    number: int
+    steps: int
+
+
+class PromotionSearch(JournalledSearch):
+    """Ray Tune's searcher that gives each rung of each trial its turn.
+
+    What the journal says was begun and not scored comes first. A budget or patience that is used up
+    keeps new trials from beginning; those that have earned it are still promoted, and where none
+    has come to the last rung the best goes on until one has.
+    """
+
+    def __init__(self, space: SearchSpace, recipe: Recipe, journal: Journal) -> None:
+        super().__init__(space, recipe, journal)
+        self._rungs = space.rungs(recipe)
+        self._running: dict[str, Job] = {}
+        self._owed: list[Job] = []
+        for number, log in sorted(journal.trials.items()):
+            owed = Job(number, log.promoted_to or self._rungs[0])
+            if owed.steps not in log.reports:
+                self._owed.append(owed)
+            self._source.remember(number, log.values)
+            if log.reports or log.status == "failed":
+                self._tell(number, failed=log.status == "failed")
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Configuration of the next rung of a trial; None where it depends on those that train."""
+        job = self._next()
+        if job is None:
+            finished: dict[str, Any] = Searcher.FINISHED
+            return None if self._running else finished
+        self._running[trial_id] = job
+        self.numbers[trial_id] = job.number
+        values = self._journal.trials[job.number].values
+        name = trial_name(job.number, values)
+        return {"trial": job.number, "name": name, "values": values, "rungs": [job.steps]}
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """A rung has ended; tell the source how the trial stands."""
+        self._tell(self._running.pop(trial_id).number, failed=error)
+
+    def _next(self) -> Job | None:
+        if self._owed:
+            return self._owed.pop(0)
+        learns = self._space.search.name == "optuna"
+        job = (learns and self._promoted()) or self._begun() or self._promoted()
+        if job is None and not self._running:
+            job = self._promoted(furthest(self._journal.trials, self._rungs, self._score))
+        return job
+
+    def _begun(self) -> Job | None:
+        number = len(self._journal.trials)
+        values = self._new_values(number)
+        if values is None:
+            return None
+        self._journal.begin_trial(number, values)
+        return Job(number, self._rungs[0])
+
+    def _promoted(self, job: Job | None = None) -> Job | None:
+        reduction = self._space.scheduler.reduction
+        job = job or promotable(self._journal.trials, self._rungs, self._score, reduction)
+        if job is not None:
+            self._journal.promote(job.number, job.steps)
+        return job
+
+    def _tell(self, number: int, *, failed: bool) -> None:
+        log = self._journal.trials[number]
+        if failed or not log.reports or log.status == "failed":
+            self._source.tell(number, None, whole=False)
+            return
+        steps = max(log.reports)
+        self._source.tell(number, log.reports[steps], whole=steps == self._rungs[-1])
+
+    def _scores(self) -> list[float]:
+        """The first rung's, by which trials of any length can be compared."""
+        first = self._rungs[0]
+        logs = self._journal.trials.values()
+        return [log.reports[first][self._space.metric] for log in logs if first in log.reports]
+
+    def _score(self, report: Report) -> float:
+        return untied(report, self._space.metric)
+
+
+def promotable(
+    logs: Mapping[int, TrialLog],
+    rungs: tuple[int, ...],
+    score: Score,
+    reduction: float,
+) -> Job | None:
+    """The promotion that is due, from the highest rung down; None where none is.
+
+    Args:
+        logs: of all trials, by number; those that failed have no place in a rung.
+        score: of a report, more is better; of equal ones the trial that began first is better.
+    """
+    for below, above in zip(rungs[-2::-1], rungs[:0:-1], strict=True):
+        ranked = _ranked(logs, below, score)
+        for number in ranked[: math.floor(len(ranked) / reduction)]:
+            if logs[number].promoted_to < above:
+                return Job(number, above)
+    return None
+
+
+def furthest(logs: Mapping[int, TrialLog], rungs: tuple[int, ...], score: Score) -> Job | None:
+    """The best trial of the highest rung that was reached, to the next; None at the last rung.
+
+    So that a rung with fewer trials than the reduction does not leave a sweep without any model
+    that was trained to the end.
+    """
+    for place in range(len(rungs) - 1, -1, -1):
+        ranked = _ranked(logs, rungs[place], score)
+        if ranked:
+            return None if place == len(rungs) - 1 else Job(ranked[0], rungs[place + 1])
+    return None
+
+
+def _ranked(logs: Mapping[int, TrialLog], steps: int, score: Score) -> list[int]:
+    """Numbers of the trials scored at a rung, the best first."""
+    scored = {
+        number: score(log.reports[steps])
+        for number, log in logs.items()
+        if steps in log.reports and log.status != "failed"
+    }
+    return sorted(scored, key=lambda number: (-scored[number], number))
