@@ -288,6 +288,14 @@ def test_trials_are_scored_at_rungs(recipe: Recipe) -> None:
     assert parse_space(GOOD).rungs(recipe) == (10, 30, 90)
     assert parse_space(space_with(max_steps=91)).rungs(recipe) == (10, 30, 90, 91)
     assert parse_space(space_with(max_steps=5)).rungs(recipe) == (5,)
+    for reduction, rungs in (
+        (3, (10, 30, 90)),
+        (4, (6, 23, 90)),
+        (2.5, (15, 36, 90)),
+        (20, (1, 20, 90)),
+    ):
+        ninths = space_with(scheduler={"reduction": reduction})
+        assert parse_space(ninths).rungs(recipe) == rungs
     assert parse_space(space_with(max_steps=None)).rungs(recipe)[-1] == recipe.pretrain.steps
     assert parse_space(space_with(scheduler={"name": "none"})).rungs(recipe) == (90,)
 

@@ -163,11 +163,11 @@ def _asha(space: SearchSpace, recipe: Recipe) -> Any:
 
     if space.promotes:
         return OneRung()
-    last = space.rungs(recipe)[-1]
+    first, *_, last = space.rungs(recipe)
     return ASHAScheduler(
         time_attr="steps",
         max_t=last,
-        grace_period=min(space.scheduler.grace_steps, last),
+        grace_period=first,
         reduction_factor=space.scheduler.reduction,
     )
 
@@ -178,7 +178,7 @@ def _median(space: SearchSpace, recipe: Recipe) -> Any:
 
     return MedianStoppingRule(
         time_attr="steps",
-        grace_period=min(space.scheduler.grace_steps, space.rungs(recipe)[-1]),
+        grace_period=space.rungs(recipe)[0],
         min_samples_required=space.scheduler.samples,
     )
 

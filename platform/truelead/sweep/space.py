@@ -41,6 +41,7 @@ class SchedulerConfig(Frozen):
 
     Attributes:
         type: of `asha`.
+        grace_steps: by default a whole trial's, divided by `reduction` twice.
         samples: trials that `median` needs for a median.
         mutate: config paths of the space's parameters that `pbt` changes during training.
         resample: how often `pbt` draws a changed parameter anew instead of moving it.
@@ -48,7 +49,7 @@ class SchedulerConfig(Frozen):
 
     name: Literal["asha", "median", "pbt", "none"] = "asha"
     type: Literal["promotion", "stopping"] = "promotion"
-    grace_steps: int = Field(50, ge=1)
+    grace_steps: int | None = Field(None, ge=1)
     reduction: float = Field(3.0, gt=1)
     samples: int = Field(3, ge=2)
     interval_steps: int = Field(40, ge=1)
@@ -243,10 +244,11 @@ class SearchSpace(Frozen):
                 *range(self.scheduler.interval_steps, last, self.scheduler.interval_steps),
                 last,
             )
-        rungs, step = [], float(self.scheduler.grace_steps)
+        reduction = self.scheduler.reduction
+        rungs, step = [], float(self.scheduler.grace_steps or max(1.0, last / reduction**2))
         while step < last:
             rungs.append(math.ceil(step))
-            step *= self.scheduler.reduction
+            step *= reduction
         return tuple(dict.fromkeys([*rungs, last]))
 
 
