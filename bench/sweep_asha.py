@@ -9,6 +9,7 @@ interval is over patients and seeds.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +70,7 @@ def compare(
             "trials": COUNT,
             "max_steps": steps,
             "cost": "parameters",
+            "concurrent": os.cpu_count(),
         }
         grid = {"search": {"name": "grid"}, "scheduler": {"name": "none"}}
         asha = {"scheduler": {"name": "asha", "grace_steps": steps // 8, "reduction": 4}}

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.reported import row
 from bench.sweep_run import SHORT, base_run, copied
-from truelead.config import Recipe
+from truelead.config import Recipe, TrainConfig
 from truelead.sweep.driver import make_plan, start_session
 from truelead.sweep.journal import Journal
 from truelead.sweep.objective import SweepPlan, train_and_score, trial_name
@@ -41,7 +41,7 @@ def rows() -> list[dict[str, Any]]:
     """Overhead in wall time, and what starting up takes."""
     with tempfile.TemporaryDirectory() as scratch:
         began = time.monotonic()
-        start_session()
+        start_session(TrainConfig())
         session = time.monotonic() - began
         recipe = base_run()
         _by_hand(_plan(copied(recipe, Path(scratch) / "warm")), trials=1)

@@ -112,7 +112,7 @@ _RESOURCES: dict[str, tuple[TrainConfig, int | None, bool]] = {
 def _unrefused_resources() -> list[str]:
     from truelead.sweep.driver import start_session
 
-    start_session()
+    start_session(TrainConfig())
     missed = []
     for name, (train, wanted, together) in _RESOURCES.items():
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from truelead import chain
-from truelead.config import Recipe, parse_recipe
+from truelead.config import Recipe, TrainConfig, parse_recipe
 from truelead.sweep.driver import start_session
 from truelead.train.features import ensure_features
 
@@ -53,7 +53,7 @@ def small_recipe(output: Path, **changes: Any) -> Recipe:
 
 def prepare(recipe: Recipe) -> Recipe:
     """Records, shards, encoder and features of a run, where they are not there."""
-    start_session()
+    start_session(TrainConfig())  # one cluster for all sections, with room for workers' trials
     chain.generate(recipe)
     chain.ingest(recipe)
     chain.pretrain_encoder(recipe)

@@ -165,7 +165,7 @@ def sweep(recipe: Recipe, space_file: Path) -> SweepResult:
     development_recipe(recipe)
     if space.storage is not None:
         Mirror(space.storage, recipe.output).pull()
-    start_session()
+    start_session(recipe.train)
     generate(recipe)
     ingest(recipe)
     if recipe.questions.measurements:

@@ -64,7 +64,7 @@ def run_sweep(recipe: Recipe, space: SearchSpace) -> SweepResult:
     _check_run(plan.recipe)
     plan.folder.mkdir(parents=True, exist_ok=True)
     with only_driver(plan.folder, "sweep"):
-        start_session()
+        start_session(recipe.train)
         wanted = 1 if space.deterministic else space.concurrent
         count = _count(plan)
         concurrent = concurrent_trials(

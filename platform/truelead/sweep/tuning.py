@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from truelead.config import TrainConfig
 from truelead.sweep.journal import Journal
 from truelead.sweep.objective import FAILED, SweepPlan, own_config, run_trial, trial_name
 from truelead.sweep.resources import trial_resources
@@ -21,12 +22,13 @@ LOG = "log.txt"
 _TUNE = "tune"
 
 
-def start_session() -> None:
+def start_session(train: TrainConfig) -> None:
     """Connect to Ray as a sweep wants it; call it before anything else does.
 
     Sets what Ray Tune reads when it is imported (values the user has set stay). A local cluster
     gets the dashboard, without which Ray Tune does not let go of a stopped trial's resources, and
-    one logical CPU more than the machine has, for the trials' drivers, which mostly wait.
+    with Ray Train's workers one logical CPU more than the machine has, for the trials' drivers,
+    which mostly wait.
     """
     prepare_driver()
     for name, value in {
@@ -40,7 +42,7 @@ def start_session() -> None:
         os.environ.setdefault(name, value)
     from truelead.data.ray_session import ensure_ray
 
-    ensure_ray(cpus=(os.cpu_count() or 1) + 1, dashboard=True)
+    ensure_ray(cpus=(os.cpu_count() or 1) + (not train.in_process), dashboard=True)
 
 
 def run_trials(
