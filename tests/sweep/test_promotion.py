@@ -45,7 +45,9 @@ class Sweep:
     def __init__(self, space: SearchSpace, folder: Path, score: Score) -> None:
         self.journal = Journal(folder, "key")
         self.search = PromotionSearch(space, RECIPE, self.journal)
-        self.scheduler = JournalledScheduler(build_scheduler(space, RECIPE), self.journal, 40)
+        self.scheduler = JournalledScheduler(
+            build_scheduler(space, RECIPE), space, self.journal, 40
+        )
         self.scheduler.set_search_properties("balanced", "max")
         self._score = score
         self._started = 0
@@ -65,7 +67,8 @@ class Sweep:
         """A rung was trained and scored, or has failed."""
         report: Report = {
             "steps": float(job.steps),
-            "balanced": self._score(job.number, job.steps),
+            "balanced": 0.5,
+            "balanced_probability": self._score(job.number, job.steps),
             "confounded": 0.5,
         }
         result = {"steps": job.steps, FAILED: error} if error else report
@@ -128,13 +131,15 @@ def test_fewer_trials_than_the_reduction_still_leave_a_whole_one(tmp_path: Path)
     assert statuses == ["stopped early", "finished"]
 
 
-def test_the_certainty_decides_where_the_answers_are_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("by", "better"), [("probability", 0), ("answers", 1)])
+def test_by_what_a_rung_is_ranked(tmp_path: Path, by: str, better: int) -> None:
     logs = {number: TrialLog({}) for number in range(2)}
-    for number, sure in ((0, 0.51), (1, 0.55)):
-        logs[number].reports[10] = {"balanced": 0.5, "balanced_probability": sure}
-    search = PromotionSearch(space(), RECIPE, Journal(tmp_path, "key"))
-    assert promotable(logs, RUNGS, search._score, 2) == Job(1, 20)
-    assert furthest(logs, RUNGS, search._score) == Job(1, 20)
+    for number, right, sure in ((0, 0.50, 0.55), (1, 0.53, 0.51)):
+        logs[number].reports[10] = {"balanced": right, "balanced_probability": sure}
+    ranked = space(scheduler={"name": "asha", "grace_steps": 10, "reduction": 2, "by": by})
+    search = PromotionSearch(ranked, RECIPE, Journal(tmp_path, "key"))
+    assert promotable(logs, RUNGS, search._score, 2) == Job(better, 20)
+    assert furthest(logs, RUNGS, search._score) == Job(better, 20)
     assert furthest({}, RUNGS, search._score) is None
 
 

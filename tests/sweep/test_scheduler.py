@@ -26,7 +26,7 @@ from truelead.sweep.space import SchedulerConfig, SearchSpace, parse_space
 from truelead.train.resources import check_resources
 
 
-def space(name: str) -> SearchSpace:
+def space(name: str, by: str = "answers") -> SearchSpace:
     kind = {"type": "stopping"} if name == "asha" else {}
     return parse_space(
         {
@@ -34,7 +34,14 @@ def space(name: str) -> SearchSpace:
             "parameters": {"severity": {"choice": ["ptbxl"]}},
             "trials": 3,
             "max_steps": 40,
-            "scheduler": {"name": name, "grace_steps": 10, "reduction": 2, "samples": 2, **kind},
+            "scheduler": {
+                "name": name,
+                "grace_steps": 10,
+                "reduction": 2,
+                "samples": 2,
+                "by": by,
+                **kind,
+            },
         }
     )
 
@@ -59,8 +66,18 @@ class Controller:
         return []
 
 
+def result_of(steps: int, score: float, sure: float = 0.5) -> dict[str, float]:
+    """What a trial reports, as far as it is looked at here."""
+    return {
+        "steps": steps,
+        "balanced": score,
+        "balanced_probability": sure,
+        "confounded": 0.5,
+    }
+
+
 def decisions(
-    name: str, scores: Scores, folder: Path, sure: Sequence[float] = ()
+    name: str, scores: Scores, folder: Path, sure: Sequence[float] = (), by: str = "answers"
 ) -> list[dict[int, str]]:
     """What the scheduler says to each trial's reports, one trial after the other.
 
@@ -69,24 +86,23 @@ def decisions(
     """
     recipe = parse_recipe({"name": "stops"})
     journal = Journal(folder, "key")
-    scheduler = JournalledScheduler(build_scheduler(space(name), recipe), journal, 40)
+    found = space(name, by)
+    scheduler = JournalledScheduler(build_scheduler(found, recipe), found, journal, 40)
     scheduler.set_search_properties("balanced", "max")
     said = []
     for number, reports in enumerate(scores):
         trial = trial_of(number)
         journal.begin_trial(number, {})
         scheduler.on_trial_add(None, trial)
-        found: dict[int, str] = {}
+        said_here: dict[int, str] = {}
         result: dict[str, float] = {}
         for steps, score in reports.items():
-            result = {"steps": steps, "balanced": score, "confounded": 0.5}
-            if sure:
-                result["balanced_probability"] = sure[number]
-            found[steps] = scheduler.on_trial_result(Controller(), trial, result)
-            if found[steps] == "STOP":
+            result = result_of(steps, score, sure[number] if sure else 0.5)
+            said_here[steps] = scheduler.on_trial_result(Controller(), trial, result)
+            if said_here[steps] == "STOP":
                 break
         scheduler.on_trial_complete(None, trial, result)
-        said.append(found)
+        said.append(said_here)
     return said
 
 
@@ -120,6 +136,19 @@ def test_asha_tells_trials_apart_that_answer_alike(tmp_path: Path) -> None:
     assert report_of({"steps": 10, "balanced_probability": 0.53})["balanced_probability"] == 0.53
 
 
+def test_by_default_the_certainty_of_what_is_right_outweighs_the_answers(tmp_path: Path) -> None:
+    scores = [{10: 0.50, 20: 0.6, 40: 0.7}, {10: 0.53, 20: 0.6, 40: 0.7}]
+    assert SchedulerConfig().by == "probability"
+    said = decisions("asha", scores, tmp_path / "a", [0.52, 0.50], by="probability")
+    assert [sorted(one) for one in said] == [[10, 20, 40], [10]]
+    said = decisions("asha", scores, tmp_path / "b", [0.52, 0.50])
+    assert [sorted(one) for one in said] == [[10, 20, 40], [10, 20]], "equal at 20"
+    said = decisions(
+        "median", scores[:1] * 2 + scores, tmp_path / "c", [0.52] * 3 + [0.5], by="probability"
+    )
+    assert [sorted(one) for one in said] == [[10, 20, 40]] * 3 + [[10]]
+
+
 def test_the_median_rule_stops_what_is_below_the_others_means(tmp_path: Path) -> None:
     bad, fair = {10: 0.4, 20: 0.5, 40: 0.9}, {10: 0.65, 20: 0.66, 40: 0.9}
     said = decisions("median", [GOOD, GOOD, bad, fair], tmp_path)
@@ -138,13 +167,13 @@ def test_a_decision_of_the_journal_stands_though_the_order_is_another(tmp_path: 
     assert said[0] == {10: "CONTINUE", 20: "CONTINUE", 40: "STOP"}, "it came first"
     journal = Journal(tmp_path, "key")
     scheduler = JournalledScheduler(
-        build_scheduler(space("asha"), parse_recipe({"name": "stops"})), journal, 40
+        build_scheduler(space("asha"), parse_recipe({"name": "stops"})), space("asha"), journal, 40
     )
     scheduler.set_search_properties("balanced", "max")
     for number, scores in ((1, GOOD), (0, worse)):  # now the other way round
         scheduler.on_trial_add(None, trial_of(number))
         for steps, score in scores.items():
-            result = {"steps": steps, "balanced": score, "confounded": 0.5}
+            result = result_of(steps, score)
             decision = scheduler.on_trial_result(None, trial_of(number), result)
             assert decision == said[number][steps]
             if decision == "STOP":
@@ -157,11 +186,11 @@ def test_an_error_of_ours_ends_the_trial_and_a_retry_counts_once(tmp_path: Path)
     journal = Journal(tmp_path, "key")
     journal.begin_trial(0, {})
     scheduler = JournalledScheduler(
-        build_scheduler(space("asha"), parse_recipe({"name": "stops"})), journal, 40
+        build_scheduler(space("asha"), parse_recipe({"name": "stops"})), space("asha"), journal, 40
     )
     scheduler.set_search_properties("balanced", "max")
     scheduler.on_trial_add(None, trial_of(0))
-    result = {"steps": 10, "balanced": 0.6, "confounded": 0.5}
+    result = result_of(10, 0.6)
     assert scheduler.on_trial_result(None, trial_of(0), result) == "CONTINUE"
     assert scheduler.on_trial_result(None, trial_of(0), result) == "CONTINUE", "its second try"
     failed = {"steps": 20, FAILED: "loss not finite"}

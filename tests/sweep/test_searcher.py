@@ -51,6 +51,7 @@ def run(space: SearchSpace, recipe: Recipe, folder: Path, interrupt: int | None 
             return journal
         value = score(found["values"])
         report = {"steps": 10.0, "balanced": value, "confounded": 1 - value, "train_seconds": 1.0}
+        report["balanced_probability"] = value
         decision = STOP if number % 3 == 2 else CONTINUE
         journal.report(number, report, decision)
         journal.end(number, "stopped early" if decision == STOP else "finished")

@@ -13,6 +13,9 @@ from truelead.sweep.development import PROBABILITY
 from truelead.sweep.journal import Report
 from truelead.sweep.space import SearchSpace, Values
 
+SMALLER_THAN_AN_ANSWER = 1e-6
+"""Weight of a tie-break: no set of questions is so large that one answer is worth less."""
+
 Status = Literal["finished", "stopped early", "failed", "running"]
 
 
@@ -66,6 +69,18 @@ def aims(space: SearchSpace, report: Report) -> tuple[float, ...]:
     """The objectives, each so that more is better, the metric first."""
     names = (space.metric, *(name for name in space.objectives if name != space.metric))
     return tuple(-cost_of(space, report) if name == "cost" else report[name] for name in names)
+
+
+def rung_score(space: SearchSpace, report: Report) -> float:
+    """By what trials of the same length are compared before their end; more is better.
+
+    Short trainings often give the same answers throughout, or answer by chance: by "answers" the
+    share is moved by less than one answer by the mean probability of what is right.
+    """
+    probability = report[f"{space.metric}{PROBABILITY}"]
+    if space.scheduler.by == "probability":
+        return probability
+    return report[space.metric] + SMALLER_THAN_AN_ANSWER * probability
 
 
 def choose_best(trials: Sequence[TrialResult], space: SearchSpace) -> int:

@@ -25,9 +25,9 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from truelead.config import Recipe
+from truelead.sweep.front import rung_score
 from truelead.sweep.journal import Journal, Report, TrialLog
 from truelead.sweep.objective import trial_name
-from truelead.sweep.scheduler import untied
 from truelead.sweep.searcher import JournalledSearch
 from truelead.sweep.space import SearchSpace
 
@@ -117,10 +117,10 @@ class PromotionSearch(JournalledSearch):
         """The first rung's, by which trials of any length can be compared."""
         first = self._rungs[0]
         logs = self._journal.trials.values()
-        return [log.reports[first][self._space.metric] for log in logs if first in log.reports]
+        return [self._score(log.reports[first]) for log in logs if first in log.reports]
 
     def _score(self, report: Report) -> float:
-        return untied(report, self._space.metric)
+        return rung_score(self._space, report)
 
 
 def promotable(

@@ -9,13 +9,11 @@ from ray.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialSch
 
 from truelead.config import Recipe
 from truelead.sweep.development import METRICS, PROBABILITY
+from truelead.sweep.front import rung_score
 from truelead.sweep.journal import CONTINUE, STOP, Journal, Report
 from truelead.sweep.objective import FAILED, number_of
 from truelead.sweep.population import mutations, within
 from truelead.sweep.space import SearchSpace
-
-SMALLER_THAN_AN_ANSWER = 1e-6
-"""Weight of a tie-break: no set of questions is so large that one answer is worth less."""
 
 
 def build_scheduler(space: SearchSpace, recipe: Recipe) -> Any:
@@ -31,7 +29,8 @@ class JournalledScheduler(TrialScheduler):
     earlier scores once more: they count once.
 
     Args:
-        inner: the scheduler.
+        inner: the scheduler, which is told the score of a rung as the metric.
+        space: what it was made from.
         last: steps of a whole trial.
         announce: called with a trial's number and its report when it is new.
     """
@@ -39,12 +38,14 @@ class JournalledScheduler(TrialScheduler):
     def __init__(
         self,
         inner: Any,
+        space: SearchSpace,
         journal: Journal,
         last: int,
         announce: Callable[[int, Report], None] = lambda number, report: None,
     ) -> None:
         super().__init__()
         self._inner = inner
+        self._space = space
         self._journal = journal
         self._last = last
         self._announce = announce
@@ -78,11 +79,12 @@ class JournalledScheduler(TrialScheduler):
         if (number, steps) in self._passed:
             return log.decisions[steps]
         self._passed.add((number, steps))
-        decision: str = self._inner.on_trial_result(tune_controller, trial, self._untied(result))
+        report = report_of(result)
+        judged = {**result, self.metric: rung_score(self._space, report)}
+        decision: str = self._inner.on_trial_result(tune_controller, trial, judged)
         decision = log.decisions.get(steps, decision)
         if steps >= self._last:
             decision = STOP
-        report = report_of(result)
         is_new = steps not in log.reports
         # A trial that pauses for others goes on afterwards.
         self._journal.report(number, report, STOP if decision == STOP else CONTINUE)
@@ -91,10 +93,6 @@ class JournalledScheduler(TrialScheduler):
         if decision == STOP:
             self._journal.end(number, "finished" if steps >= self._last else "stopped early")
         return decision
-
-    def _untied(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The result with a score that its tie-break has moved by less than one answer."""
-        return {**result, self.metric: untied(result, self.metric)}
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """See `TrialScheduler`."""
@@ -121,13 +119,6 @@ class JournalledScheduler(TrialScheduler):
         """See `TrialScheduler`."""
         found: str = self._inner.debug_string()
         return found
-
-
-def untied(report: Mapping[str, Any], metric: str) -> float:
-    """The metric of a report, moved by less than one answer by the mean probability of what is
-    right: short trainings often give the same answers throughout, and all would be kept."""
-    value: float = report[metric]
-    return value + SMALLER_THAN_AN_ANSWER * report.get(f"{metric}{PROBABILITY}", 0.0)
 
 
 def report_of(result: Mapping[str, Any]) -> Report:

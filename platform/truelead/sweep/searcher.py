@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 from truelead.config import Recipe
 from truelead.sweep.cost import cost_of
 from truelead.sweep.distributions import Distribution
+from truelead.sweep.front import rung_score
 from truelead.sweep.journal import Journal, Report
 from truelead.sweep.objective import trial_name
 from truelead.sweep.sampling import draw, grid, ordered
@@ -125,7 +126,7 @@ class OptunaValues:
         elif self._several:
             study.tell(trial, state=state.FAIL)
         else:
-            trial.report(report[self._space.metric], int(report["steps"]))
+            trial.report(rung_score(self._space, report), int(report["steps"]))
             study.tell(trial, state=state.PRUNED)
 
     def _values(self, report: Report) -> list[float]:

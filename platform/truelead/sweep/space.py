@@ -42,6 +42,9 @@ class SchedulerConfig(Frozen):
     Attributes:
         type: of `asha`.
         grace_steps: by default a whole trial's, divided by `reduction` twice.
+        by: what `asha` and `median` compare trials by: the mean probability of the right answers to
+            the questions of the metric, which moves before the answers do, or the share of right
+            answers. The winner is chosen by the share.
         samples: trials that `median` needs for a median.
         mutate: config paths of the space's parameters that `pbt` changes during training.
         resample: how often `pbt` draws a changed parameter anew instead of moving it.
@@ -51,6 +54,7 @@ class SchedulerConfig(Frozen):
     type: Literal["promotion", "stopping"] = "promotion"
     grace_steps: int | None = Field(None, ge=1)
     reduction: float = Field(3.0, gt=1)
+    by: Literal["probability", "answers"] = "probability"
     samples: int = Field(3, ge=2)
     interval_steps: int = Field(40, ge=1)
     quantile: float = Field(0.25, gt=0, le=0.5)

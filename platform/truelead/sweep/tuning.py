@@ -87,7 +87,7 @@ def run_trials(
         search_alg=search,
         num_samples=space.trials * (len(rungs) if space.promotes else 1),
         max_concurrent_trials=concurrent,
-        scheduler=JournalledScheduler(scheduler, journal, rungs[-1], monitor.announce),
+        scheduler=JournalledScheduler(scheduler, space, journal, rungs[-1], monitor.announce),
     )
     return search.stopped
 
