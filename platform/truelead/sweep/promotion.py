@@ -8,8 +8,8 @@ every rung. Since each rung is a training from the start, leaving and promoting 
 nothing.
 
 Values that are known from the start do not depend on what longer trainings show: there all trials
-begin before any is promoted, so that none is promoted for being good among few. Nobody waits for a
-rung to be complete.
+begin before any is promoted, and lower rungs are filled before higher ones, so that none is
+promoted for being good among few. Nobody waits for a rung to be complete.
 
 Every rung of a trial is a trial of Ray Tune of its own: it needs no process in between, and Ray
 Tune's limit on trials at a time counts those that train.
@@ -17,6 +17,7 @@ Tune's limit on trials at a time counts those that train.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class PromotionSearch(JournalledSearch):
     def __init__(self, space: SearchSpace, recipe: Recipe, journal: Journal) -> None:
         super().__init__(space, recipe, journal)
         self._rungs = space.rungs(recipe)
+        self._learns = space.search.name == "optuna"
         self._running: dict[str, Job] = {}
         self._owed: list[Job] = []
         for number, log in sorted(journal.trials.items()):
@@ -84,8 +86,7 @@ class PromotionSearch(JournalledSearch):
     def _next(self) -> Job | None:
         if self._owed:
             return self._owed.pop(0)
-        learns = self._space.search.name == "optuna"
-        job = (learns and self._promoted()) or self._begun() or self._promoted()
+        job = (self._learns and self._promoted()) or self._begun() or self._promoted()
         if job is None and not self._running:
             job = self._promoted(furthest(self._journal.trials, self._rungs, self._score))
         return job
@@ -100,7 +101,9 @@ class PromotionSearch(JournalledSearch):
 
     def _promoted(self, job: Job | None = None) -> Job | None:
         reduction = self._space.scheduler.reduction
-        job = job or promotable(self._journal.trials, self._rungs, self._score, reduction)
+        job = job or promotable(
+            self._journal.trials, self._rungs, self._score, reduction, downward=self._learns
+        )
         if job is not None:
             self._journal.promote(job.number, job.steps)
         return job
@@ -128,14 +131,18 @@ def promotable(
     rungs: tuple[int, ...],
     score: Score,
     reduction: float,
+    *,
+    downward: bool = True,
 ) -> Job | None:
-    """The promotion that is due, from the highest rung down; None where none is.
+    """The promotion that is due; None where none is.
 
     Args:
         logs: of all trials, by number; those that failed have no place in a rung.
         score: of a report, more is better; of equal ones the trial that began first is better.
+        downward: look from the highest rung down, otherwise from the lowest up.
     """
-    for below, above in zip(rungs[-2::-1], rungs[:0:-1], strict=True):
+    pairs = tuple(itertools.pairwise(rungs))
+    for below, above in reversed(pairs) if downward else pairs:
         ranked = _ranked(logs, below, score)
         for number in ranked[: math.floor(len(ranked) / reduction)]:
             if logs[number].promoted_to < above:
