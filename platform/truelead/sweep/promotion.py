@@ -8,8 +8,9 @@ every rung. Since each rung is a training from the start, leaving and promoting 
 nothing.
 
 Values that are known from the start do not depend on what longer trainings show: there all trials
-begin before any is promoted, and lower rungs are filled before higher ones, so that none is
-promoted for being good among few. Nobody waits for a rung to be complete.
+begin before any is promoted, lower rungs are filled before higher ones, and a trial goes on once it
+would whatever those that train now come to. So as many are promoted as by successive halving with
+all rungs complete, at any number of trials at a time, and hardly anybody waits.
 
 Every rung of a trial is a trial of Ray Tune of its own: it needs no process in between, and Ray
 Tune's limit on trials at a time counts those that train.
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +103,11 @@ class PromotionSearch(JournalledSearch):
     def _promoted(self, job: Job | None = None) -> Job | None:
         reduction = self._space.scheduler.reduction
         job = job or promotable(
-            self._journal.trials, self._rungs, self._score, reduction, downward=self._learns
+            self._journal.trials,
+            self._rungs,
+            self._score,
+            reduction,
+            training=None if self._learns else [one.steps for one in self._running.values()],
         )
         if job is not None:
             self._journal.promote(job.number, job.steps)
@@ -132,19 +137,23 @@ def promotable(
     score: Score,
     reduction: float,
     *,
-    downward: bool = True,
+    training: Sequence[int] | None = None,
 ) -> Job | None:
     """The promotion that is due; None where none is.
 
     Args:
         logs: of all trials, by number; those that failed have no place in a rung.
         score: of a report, more is better; of equal ones the trial that began first is better.
-        downward: look from the highest rung down, otherwise from the lowest up.
+        training: None to look from the highest rung down, and take who is in a rung's upper part
+            now. Otherwise the rungs of those that train: look from the lowest up, and take who will
+            be in the upper part even if all of them come there and are better.
     """
     pairs = tuple(itertools.pairwise(rungs))
-    for below, above in reversed(pairs) if downward else pairs:
+    for below, above in pairs if training is not None else reversed(pairs):
         ranked = _ranked(logs, below, score)
-        for number in ranked[: math.floor(len(ranked) / reduction)]:
+        ahead = sum(steps <= below for steps in training or ())
+        upper = math.floor((len(ranked) + ahead) / reduction) - ahead
+        for number in ranked[: max(0, upper)]:
             if logs[number].promoted_to < above:
                 return Job(number, above)
     return None
