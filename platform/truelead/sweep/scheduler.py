@@ -79,12 +79,11 @@ class JournalledScheduler(TrialScheduler):
         if (number, steps) in self._passed:
             return log.decisions[steps]
         self._passed.add((number, steps))
-        report = report_of(result)
-        judged = {**result, self.metric: rung_score(self._space, report)}
-        decision: str = self._inner.on_trial_result(tune_controller, trial, judged)
+        decision: str = self._inner.on_trial_result(tune_controller, trial, self._judged(result))
         decision = log.decisions.get(steps, decision)
         if steps >= self._last:
             decision = STOP
+        report = report_of(result)
         is_new = steps not in log.reports
         # A trial that pauses for others goes on afterwards.
         self._journal.report(number, report, STOP if decision == STOP else CONTINUE)
@@ -93,6 +92,9 @@ class JournalledScheduler(TrialScheduler):
         if decision == STOP:
             self._journal.end(number, "finished" if steps >= self._last else "stopped early")
         return decision
+
+    def _judged(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**result, self.metric: rung_score(self._space, report_of(result))}
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """See `TrialScheduler`."""
@@ -105,7 +107,7 @@ class JournalledScheduler(TrialScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: Any) -> None:
         """See `TrialScheduler`; a trial that failed has no score to tell."""
         if self.metric in result:
-            self._inner.on_trial_complete(tune_controller, trial, result)
+            self._inner.on_trial_complete(tune_controller, trial, self._judged(result))
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         """See `TrialScheduler`."""
