@@ -63,25 +63,28 @@ def compare(
     seeds: Sequence[int] = SEEDS,
 ) -> list[dict[str, Any]]:
     """Rows about one run."""
-    pairs = []
-    for seed in seeds:
-        seeded = recipe.model_copy(update={"seed": seed})
-        common = {
-            "parameters": PARAMETERS,
-            "metric": metric,
-            "trials": COUNT,
-            "max_steps": steps,
-            "cost": "parameters",
-            "concurrent": os.cpu_count(),
-        }
-        grid = {"search": {"name": "grid"}, "scheduler": {"name": "none"}}
-        asha = {"scheduler": {"name": "asha", "grace_steps": steps // 8, "reduction": 4}}
-        pairs.append(
-            [
-                run_sweep(seeded, parse_space({**common, "name": f"{name}-{seed}", **kind}))
-                for name, kind in (("grid", grid), ("asha", asha))
-            ]
-        )
+    common = {
+        "parameters": PARAMETERS,
+        "metric": metric,
+        "trials": COUNT,
+        "max_steps": steps,
+        "cost": "parameters",
+        "concurrent": os.cpu_count(),
+    }
+    kinds = {
+        "grid": {"search": {"name": "grid"}, "scheduler": {"name": "none"}},
+        "asha": {"scheduler": {"name": "asha", "grace_steps": steps // 8, "reduction": 4}},
+    }
+    pairs = [
+        [
+            run_sweep(
+                recipe.model_copy(update={"seed": seed}),
+                parse_space({**common, "name": f"{kind}-{seed}", **own}),
+            )
+            for kind, own in kinds.items()
+        ]
+        for seed in seeds
+    ]
     shares = [100 * asha.steps_trained / grid.steps_trained for grid, asha in pairs]
     name = f"ASHA beside a grid of {COUNT}, {what}"
     rows = [

@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from truelead import chain
 from truelead.config import Recipe, TrainConfig, parse_recipe
@@ -21,7 +20,7 @@ SHARED = ("records", "shards", "encoder", "features")
 SHORT, LONG = "make bench SECTION=sweep", "make soak SECTION=sweep"
 
 
-def small_recipe(output: Path, **changes: Any) -> Recipe:
+def small_recipe(output: Path) -> Recipe:
     """400 generated patients, a small encoder, a language model of one layer of width 48."""
     return parse_recipe(
         {
@@ -46,7 +45,6 @@ def small_recipe(output: Path, **changes: Any) -> Recipe:
                 "reliance": False,
                 "further_questions": 20,
             },
-            **changes,
         }
     )
 

@@ -40,19 +40,18 @@ def real_recipe() -> Recipe:
 
 def rows() -> list[dict[str, Any]]:
     """ASHA and the grid over seeds, and the weighting's winner."""
-    return asha() + confounder_weighting()
+    recipe = prepare(real_recipe())
+    return asha(recipe) + confounder_weighting(recipe)
 
 
-def asha(seeds: Sequence[int] = (0, 1)) -> list[dict[str, Any]]:
+def asha(recipe: Recipe, seeds: Sequence[int] = (0, 1)) -> list[dict[str, Any]]:
     """ASHA beside the grid. In fewer steps than an eighth of these no trial reads an ECG yet, and
     all answer the balanced questions by chance."""
-    recipe = prepare(real_recipe())
     return compare(recipe, "PTB-XL", steps=512, metric="balanced", command=LONG, seeds=seeds)
 
 
-def confounder_weighting() -> list[dict[str, Any]]:
+def confounder_weighting(recipe: Recipe) -> list[dict[str, Any]]:
     """The ready space, its trials three quarters as long as the recipe's training."""
-    recipe = prepare(real_recipe())
     space = load_space(SPACE).model_copy(update={"max_steps": 600, "concurrent": os.cpu_count()})
     return weighting(run_sweep(recipe, space), "PTB-XL")
 

@@ -76,6 +76,13 @@ def result_of(steps: int, score: float, sure: float = 0.5) -> dict[str, float]:
     }
 
 
+def scheduler_of(journal: Journal, space: SearchSpace) -> JournalledScheduler:
+    inner = build_scheduler(space, parse_recipe({"name": "stops"}))
+    scheduler = JournalledScheduler(inner, space, journal, 40)
+    scheduler.set_search_properties("balanced", "max")
+    return scheduler
+
+
 def decisions(
     name: str, scores: Scores, folder: Path, sure: Sequence[float] = (), by: str = "answers"
 ) -> list[dict[int, str]]:
@@ -84,11 +91,8 @@ def decisions(
     Args:
         sure: of each trial, the probability that it gives to what is right.
     """
-    recipe = parse_recipe({"name": "stops"})
     journal = Journal(folder, "key")
-    found = space(name, by)
-    scheduler = JournalledScheduler(build_scheduler(found, recipe), found, journal, 40)
-    scheduler.set_search_properties("balanced", "max")
+    scheduler = scheduler_of(journal, space(name, by))
     said = []
     for number, reports in enumerate(scores):
         trial = trial_of(number)
@@ -166,10 +170,7 @@ def test_a_decision_of_the_journal_stands_though_the_order_is_another(tmp_path: 
     said = decisions("asha", [worse, GOOD], tmp_path)
     assert said[0] == {10: "CONTINUE", 20: "CONTINUE", 40: "STOP"}, "it came first"
     journal = Journal(tmp_path, "key")
-    scheduler = JournalledScheduler(
-        build_scheduler(space("asha"), parse_recipe({"name": "stops"})), space("asha"), journal, 40
-    )
-    scheduler.set_search_properties("balanced", "max")
+    scheduler = scheduler_of(journal, space("asha"))
     for number, scores in ((1, GOOD), (0, worse)):  # now the other way round
         scheduler.on_trial_add(None, trial_of(number))
         for steps, score in scores.items():
@@ -185,10 +186,7 @@ def test_a_decision_of_the_journal_stands_though_the_order_is_another(tmp_path: 
 def test_an_error_of_ours_ends_the_trial_and_a_retry_counts_once(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "key")
     journal.begin_trial(0, {})
-    scheduler = JournalledScheduler(
-        build_scheduler(space("asha"), parse_recipe({"name": "stops"})), space("asha"), journal, 40
-    )
-    scheduler.set_search_properties("balanced", "max")
+    scheduler = scheduler_of(journal, space("asha"))
     scheduler.on_trial_add(None, trial_of(0))
     result = result_of(10, 0.6)
     assert scheduler.on_trial_result(None, trial_of(0), result) == "CONTINUE"

@@ -35,8 +35,8 @@ TEST_SETS = {"balanced": "balanced/train-wordings", "confounded": "confounded/tr
 RELIANCE = "reliance"
 METRICS = (*TEST_SETS, RELIANCE)
 PROBABILITY = "_probability"
-"""End of the name of a metric's tie-break: the mean probability that the model gives to what is
-right, where the metric counts what it says."""
+"""End of the name of a metric's probability: the mean that the model gives to what is right, where
+the metric counts what it says. Rungs are compared by it, and equal metrics told apart."""
 
 _SCHEMA = 2
 

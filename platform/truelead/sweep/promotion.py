@@ -29,7 +29,6 @@ from ray.tune.search import Searcher
 from truelead.config import Recipe
 from truelead.sweep.front import rung_score
 from truelead.sweep.journal import Journal, Report, TrialLog
-from truelead.sweep.objective import trial_name
 from truelead.sweep.searcher import JournalledSearch
 from truelead.sweep.space import SearchSpace
 
@@ -73,10 +72,7 @@ class PromotionSearch(JournalledSearch):
             finished: dict[str, Any] = Searcher.FINISHED
             return None if self._running else finished
         self._running[trial_id] = job
-        self.numbers[trial_id] = job.number
-        values = self._journal.trials[job.number].values
-        name = trial_name(job.number, values)
-        return {"trial": job.number, "name": name, "values": values, "rungs": [job.steps]}
+        return {**self._configuration(trial_id, job.number), "rungs": [job.steps]}
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
@@ -87,39 +83,23 @@ class PromotionSearch(JournalledSearch):
     def _next(self) -> Job | None:
         if self._owed:
             return self._owed.pop(0)
-        job = (self._learns and self._promoted()) or self._begun() or self._promoted()
+        job = (self._learns and self._due()) or self._begun() or self._due()
         if job is None and not self._running:
-            job = self._promoted(furthest(self._journal.trials, self._rungs, self._score))
+            job = furthest(self._journal.trials, self._rungs, self._score)
+        if job is not None and job.steps > self._rungs[0]:
+            self._journal.promote(job.number, job.steps)
         return job
 
     def _begun(self) -> Job | None:
         number = len(self._journal.trials)
-        values = self._new_values(number)
-        if values is None:
-            return None
-        self._journal.begin_trial(number, values)
-        return Job(number, self._rungs[0])
+        return Job(number, self._rungs[0]) if self._begin(number) else None
 
-    def _promoted(self, job: Job | None = None) -> Job | None:
+    def _due(self) -> Job | None:
+        training = None if self._learns else [job.steps for job in self._running.values()]
         reduction = self._space.scheduler.reduction
-        job = job or promotable(
-            self._journal.trials,
-            self._rungs,
-            self._score,
-            reduction,
-            training=None if self._learns else [one.steps for one in self._running.values()],
+        return promotable(
+            self._journal.trials, self._rungs, self._score, reduction, training=training
         )
-        if job is not None:
-            self._journal.promote(job.number, job.steps)
-        return job
-
-    def _tell(self, number: int, *, failed: bool) -> None:
-        log = self._journal.trials[number]
-        if failed or not log.reports or log.status == "failed":
-            self._source.tell(number, None, whole=False)
-            return
-        steps = max(log.reports)
-        self._source.tell(number, log.reports[steps], whole=steps == self._rungs[-1])
 
     def _scores(self) -> list[float]:
         """The first rung's, by which trials of any length can be compared."""

@@ -175,18 +175,12 @@ class JournalledSearch(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next trial's configuration, or `Searcher.FINISHED`."""
         number = len(self.numbers)
-        values: Values | None
         if number in self._journal.trials:
-            values = self._journal.trials[number].values
-            self._source.remember(number, values)
-        else:
-            values = self._new_values(number)
-            if values is None:
-                finished: dict[str, Any] = Searcher.FINISHED
-                return finished
-            self._journal.begin_trial(number, values)
-        self.numbers[trial_id] = number
-        return {"trial": number, "name": trial_name(number, values), "values": values}
+            self._source.remember(number, self._journal.trials[number].values)
+        elif not self._begin(number):
+            finished: dict[str, Any] = Searcher.FINISHED
+            return finished
+        return self._configuration(trial_id, number)
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
@@ -196,20 +190,36 @@ class JournalledSearch(Searcher):
         if number in self._told:
             return
         self._told.add(number)
-        log = self._journal.trials[number]
-        if error or not log.reports or log.status == "failed":
-            self._source.tell(number, None, whole=False)
-            return
-        steps = max(log.reports)
-        self._ended.append(log.reports[steps][self._space.metric])
-        self._source.tell(number, log.reports[steps], whole=log.status == "finished")
+        if self._tell(number, failed=error):
+            reports = self._journal.trials[number].reports
+            self._ended.append(reports[max(reports)][self._space.metric])
 
-    def _new_values(self, number: int) -> Values | None:
-        """Of a trial that is not in the journal; None where no further one is to begin."""
+    def _configuration(self, trial_id: str, number: int) -> dict[str, Any]:
+        """What Ray Tune hands to a trial of this number."""
+        self.numbers[trial_id] = number
+        values = self._journal.trials[number].values
+        return {"trial": number, "name": trial_name(number, values), "values": values}
+
+    def _tell(self, number: int, *, failed: bool) -> bool:
+        """Tell the source how a trial stands; whether it has a score."""
+        log = self._journal.trials[number]
+        if failed or not log.reports or log.status == "failed":
+            self._source.tell(number, None, whole=False)
+            return False
+        report = log.reports[max(log.reports)]
+        self._source.tell(number, report, whole=log.status == "finished")
+        return True
+
+    def _begin(self, number: int) -> bool:
+        """Give a trial that is not in the journal its values; False where none is to begin."""
         if number >= self._space.trials:
-            return None
+            return False
         self.stopped = self._reason_to_stop()
-        return None if self.stopped else self._source.ask(number)
+        values = None if self.stopped else self._source.ask(number)
+        if values is None:
+            return False
+        self._journal.begin_trial(number, values)
+        return True
 
     def _scores(self) -> list[float]:
         """Of the trials that have ended, in their order."""
