@@ -71,7 +71,7 @@ def compare(
         "cost": "parameters",
         "concurrent": os.cpu_count(),
     }
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "grid": {"search": {"name": "grid"}, "scheduler": {"name": "none"}},
         "asha": {"scheduler": {"name": "asha", "grace_steps": steps // 8, "reduction": 4}},
     }
